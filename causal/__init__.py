@@ -1,0 +1,1 @@
+"""Numbers round an alert in, ranked causes out: pure."""

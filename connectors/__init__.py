@@ -1,0 +1,1 @@
+"""The only room that talks to the outside; one system a module."""
