@@ -1,0 +1,1 @@
+"""What a database being repaired tells us, and what follows from it: pure, over snapshots."""

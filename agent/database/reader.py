@@ -1,0 +1,74 @@
+"""The ports to a target: one that only reads, and one that takes nothing but approved actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent.database.execution import Claim, ClaimKind, Observed, Phase, Preflight, Progress, RunResult
+    from agent.database.snapshot import (
+        Activity,
+        InvalidIndex,
+        NotVisible,
+        Plan,
+        TableFacts,
+        TargetIdentity,
+        WhatIf,
+        Workload,
+    )
+    from guardrails.action import Action
+    from guardrails.approved import Approved
+
+
+class TargetReader(Protocol):
+    """Reads a target under a role without rights to change it. Every method raises connectors' Unreachable only."""
+
+    def identity(self) -> TargetIdentity: ...
+
+    def workload(self, window_s: float) -> Workload:
+        """Two snapshots window_s apart; returns after that time."""
+        ...
+
+    def activity(self) -> Activity: ...
+
+    def table_facts(self, schema: str, table: str) -> TableFacts | NotVisible: ...
+
+    def explain(self, query: str, user: str | None = None) -> Plan | NotVisible:
+        """The generic plan of a normalised text with $1 parameters; user is who runs it, for unqualified names."""
+        ...
+
+    def what_if(
+        self, query: str, schema: str, table: str, columns: Sequence[str], user: str | None = None
+    ) -> WhatIf | NotVisible:
+        """The plan with an index that does not exist. NotVisible without HypoPG."""
+        ...
+
+    def invalid_indexes(self) -> tuple[InvalidIndex, ...] | NotVisible: ...
+
+
+class TargetWriter(Protocol):
+    """Runs approved actions on a target. Every method raises connectors' Unreachable when the target cannot answer."""
+
+    def identity(self) -> TargetIdentity: ...
+
+    def preflight(self, approved: Approved[Action]) -> Preflight: ...
+
+    def claim(self, approval_id: str, phase: Phase, part: int, kind: ClaimKind, execution_id: str) -> bool:
+        """True for the one who may act; False when somebody ran or abandoned it before."""
+        ...
+
+    def claimed(self, approval_id: str, phase: Phase, part: int = 0) -> Claim | None: ...
+
+    def run(
+        self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]
+    ) -> RunResult: ...
+
+    def inspect(self, approved: Approved[Action], execution_id: str) -> Observed: ...
+
+    def clean(self, approved: Approved[Action], execution_id: str) -> RunResult:
+        """Removes what a failed run left, by the approved cleanup; refuses when a valid or a growing index is there."""
+        ...
+
+    def roll_back(self, approved: Approved[Action], execution_id: str) -> RunResult: ...
