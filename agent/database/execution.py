@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 – from_data() reads the hints
+from datetime import datetime  # noqa: TC003 - from_data() reads the hints
 from typing import Literal
 
 from agent.database.value import Value

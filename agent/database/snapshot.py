@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping  # noqa: TC003 – from_data() reads the hints
+from collections.abc import Iterator, Mapping  # noqa: TC003 - from_data() reads the hints
 from dataclasses import dataclass
 from typing import Any
 

@@ -31,7 +31,9 @@ class Value:
             ValueError: a field is missing or of another kind.
         """
         try:
-            return cls(**{name: _typed(kind, data[name]) for name, kind in _kinds(cls).items() if name in data})
+            return cls(
+                **{name: _typed(kind, data[name]) for name, kind in _kinds(cast("Any", cls)).items() if name in data}
+            )
         except (TypeError, AttributeError, LookupError) as error:
             raise ValueError(f"not a {cls.__name__}: {error}") from error
 

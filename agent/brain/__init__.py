@@ -1,0 +1,1 @@
+"""The deterministic brain: beliefs over causes, and which check to make next."""

@@ -1,0 +1,174 @@
+"""What an incident is: its states, and the working state the agent carries outside any transcript."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class IncidentState(StrEnum):
+    RECEIVED = "received"
+    INVESTIGATING = "investigating"
+    AWAITING_APPROVAL = "awaiting_approval"
+    EXECUTING = "executing"
+    VERIFYING = "verifying"
+    NEEDS_HUMAN = "needs_human"
+    RESOLVED = "resolved"
+    SELF_RESOLVED = "self_resolved"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    RECOVERED = "recovered"
+    NOT_RECOVERED = "not_recovered"
+    REGRESSED = "regressed"
+    INCONCLUSIVE = "inconclusive"
+    SELF_RESOLVED = "self_resolved"
+    NO_ACTION = "no_action"
+
+
+class ApprovalState(StrEnum):
+    PENDING = "pending"
+    PARTIALLY_APPROVED = "partially_approved"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+
+class ExecutionState(StrEnum):
+    AUTHORISED = "authorised"
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    ABORTING = "aborting"
+    ABORTED = "aborted"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+class Mode(StrEnum):
+    """How far Stanch may go on a target. OBSERVE is the default for a new one."""
+
+    OBSERVE = "observe"
+    PROPOSE = "propose"
+    ACT = "act"
+
+
+class Milestone(StrEnum):
+    """Points in time that time-to-restore is measured between."""
+
+    IMPACT_START = "impact_start"
+    DETECTED = "detected"
+    DIAGNOSED = "diagnosed"
+    PROPOSED = "proposed"
+    DECIDED = "decided"
+    EXEC_START = "exec_start"
+    EXEC_END = "exec_end"
+    RESTORED = "restored"
+    VERIFIED = "verified"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a check said, in short; the whole of it is the evidence row it names.
+
+    status: yes | no | not_visible | note. evidence: id of the row, None when the check could not run.
+    """
+
+    status: str
+    summary: str
+    evidence: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The cause the agent settled on. low and high: the belief with any one check left out."""
+
+    cause: str
+    title: str
+    probability: float
+    low: float
+    high: float
+    component: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """Typed state of one investigation. beliefs sum to 1; pending holds checks that are under way."""
+
+    beliefs: Mapping[str, float] = field(default_factory=dict)
+    answered: Mapping[str, Answered] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()
+    conclusion: Conclusion | None = None
+    revision: int = 0
+    refused: tuple[str, ...] = ()
+    barred: tuple[str, ...] = ()
+    why: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Working:
+        conclusion = data.get("conclusion")
+        return cls(
+            beliefs=dict(data.get("beliefs", {})),
+            answered={name: Answered(**row) for name, row in data.get("answered", {}).items()},
+            pending=tuple(data.get("pending", ())),
+            conclusion=Conclusion(**conclusion) if conclusion else None,
+            revision=data.get("revision", 0),
+            refused=tuple(data.get("refused", ())),
+            barred=tuple(data.get("barred", ())),
+            why=data.get("why", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident as the store holds it.
+
+    target: name of the database concerned, None when no configured one matches. mode: None until triage.
+    milestones: only those reached.
+    """
+
+    id: int
+    state: IncidentState
+    outcome: Outcome | None
+    version: int
+    title: str
+    service: str | None
+    severity: str | None
+    target: str | None
+    mode: Mode | None
+    skill: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    working: Working
+    milestones: Mapping[Milestone, datetime]
+    opened_at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"INC-{self.id}"
+
+    @property
+    def alertname(self) -> str:
+        return self.labels.get("alertname", "")
+
+    def reached(self, milestone: Milestone, at: datetime) -> Incident:
+        """With the milestone set; the first time it is reached counts."""
+        if milestone in self.milestones:
+            return self
+        return replace(self, milestones={**self.milestones, milestone: at})
+
+
+OPEN_STATES = frozenset(IncidentState) - {IncidentState.RESOLVED, IncidentState.SELF_RESOLVED, IncidentState.CLOSED}

@@ -1,0 +1,1 @@
+"""What a skill is, and which one fits an alert."""

@@ -1,0 +1,27 @@
+"""Which skill fits an alert: deterministic, and "none" is a legal answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent.runbook.skill import Skill
+
+
+def score(skill: Skill, labels: Mapping[str, str]) -> float:
+    """Sum of the weights of the matchers that match in full."""
+    return sum(m.weight for m in skill.matchers if m.pattern.fullmatch(labels.get(m.label, "")))
+
+
+def pick(skills: Iterable[Skill], labels: Mapping[str, str], *, has_target: bool) -> Skill | None:
+    """The best skill whose score reaches its own bar; ties go to the name that sorts first. None: no skill fits."""
+    fitting = [
+        skill
+        for skill in skills
+        if skill.matchers
+        and (has_target or not skill.needs_target)
+        and score(skill, labels) >= skill.match_at_least
+    ]
+    return min(fitting, key=lambda skill: (-score(skill, labels), skill.name), default=None)

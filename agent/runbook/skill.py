@@ -1,0 +1,218 @@
+"""A skill as data: the texts of one folder of runbooks/ in, a checked value out.
+
+SKILL.md follows the Agent Skills format: front matter of flat keys, then prose. The engine reads only
+references/diagnosis.yaml and references/remediation.yaml; the prose is for people.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NONE_OF_THESE = "none_of_these"
+"""Every skill has this cause: the world is larger than the skill."""
+
+TOOLS = ("database", "metrics", "changes", "causal")
+Tool = Literal["database", "metrics", "changes", "causal"]
+
+STRENGTH = {"strong": 0.9, "weak": 0.55, "against": 0.04}
+"""P(check says yes | cause) for the words a skill may use. Judgement, not measurement: the counts of verified
+incidents are kept beside them in the store."""
+
+UNRELATED = 0.15
+"""P(check says yes | cause) where the skill says nothing about the pair."""
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class UnusableSkill(ValueError):
+    """A skill that cannot be read; the message names the skill and the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Counts `weight` when the alert's label matches the regular expression in full."""
+
+    label: str
+    pattern: re.Pattern[str]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question with its price. yes_given: P(yes | cause) for every cause of the skill.
+
+    needs: checks that must be answered first. gathers: True for a check that only collects what others read.
+    """
+
+    id: str
+    tool: Tool
+    query: str
+    cost_s: float
+    needs: tuple[str, ...]
+    gathers: bool
+    yes_given: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """component: 'target' when the cause lies in the database, 'service' in the alerting service."""
+
+    id: str
+    title: str
+    prior: float
+    component: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When to conclude: the leading belief, its lead over the next, and how many checks at least and at most."""
+
+    posterior: float
+    margin: float
+    min_checks: int
+    max_checks: int
+    min_disconfirming: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """A typed action for a cause. params_from: the check whose evidence holds the parameters."""
+
+    id: str
+    cause: str
+    action: str
+    params_from: str
+    roll_back_on_regression: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    name: str
+    description: str
+    version: str
+    body: str
+    matchers: tuple[Matcher, ...]
+    match_at_least: float
+    needs_target: bool
+    causes: Mapping[str, Cause]
+    checks: Mapping[str, Check]
+    first: tuple[str, ...]
+    stop: Stop
+    remediations: tuple[Remediation, ...]
+
+    def priors(self) -> dict[str, float]:
+        total = sum(cause.prior for cause in self.causes.values())
+        return {name: cause.prior / total for name, cause in self.causes.items()}
+
+    def remedy(self, cause: str) -> Remediation | None:
+        """The first remediation for a cause; None where a human must think."""
+        return next((fix for fix in self.remediations if fix.cause == cause), None)
+
+
+def read(folder: str, files: Mapping[str, str]) -> Skill:
+    """Skill from the texts of its folder, by path within it. Raises UnusableSkill."""
+    try:
+        front, body = _front_matter(files["SKILL.md"])
+        diagnosis = yaml.safe_load(files["references/diagnosis.yaml"])
+        remediation = yaml.safe_load(files.get("references/remediation.yaml", "remediations: []"))
+        return _skill(folder, front, body, diagnosis, remediation)
+    except KeyError as missing:
+        raise UnusableSkill(f"skill {folder}: {missing.args[0]} is missing") from missing
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError, re.error) as wrong:
+        raise UnusableSkill(f"skill {folder}: {wrong}") from wrong
+
+
+def _front_matter(text: str) -> tuple[dict[str, Any], str]:
+    opening, front, body = text.split("---\n", 2)
+    if opening:
+        raise ValueError("SKILL.md does not open with front matter")
+    return yaml.safe_load(front), body.strip()
+
+
+def _skill(
+    folder: str, front: Mapping[str, Any], body: str, diagnosis: Mapping[str, Any], remediation: Mapping[str, Any]
+) -> Skill:
+    name = front["name"]
+    if name != folder or not _NAME.fullmatch(name):
+        raise ValueError(f"name {name!r} must be the folder's name in lower-case words joined by hyphens")
+    causes = {key: _cause(key, row) for key, row in diagnosis["causes"].items()}
+    if NONE_OF_THESE not in causes:
+        raise ValueError(f"causes must hold {NONE_OF_THESE}")
+    checks = {row["id"]: _check(row, tuple(causes)) for row in diagnosis["checks"]}
+    first = tuple(diagnosis.get("first", ()))
+    fixes = tuple(_remediation(row) for row in remediation["remediations"])
+    _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
+    _all_known("check", checks, [fix.params_from for fix in fixes])
+    _all_known("cause", causes, [fix.cause for fix in fixes])
+    match = diagnosis.get("match", {})
+    return Skill(
+        name=name,
+        description=front["description"],
+        version=str(front.get("metadata", {}).get("stanch.version", "1")),
+        body=body,
+        matchers=tuple(
+            Matcher(row["label"], re.compile(row["matches"]), float(row.get("weight", 1.0)))
+            for row in match.get("any", ())
+        ),
+        match_at_least=float(match.get("at_least", 1.0)),
+        needs_target=bool(match.get("needs_target", False)),
+        causes=causes,
+        checks=checks,
+        first=first,
+        stop=_stop(diagnosis["stop"]),
+        remediations=fixes,
+    )
+
+
+def _all_known(what: str, known: Mapping[str, Any], named: list[str]) -> None:
+    for name in named:
+        if name not in known:
+            raise ValueError(f"{what} {name!r} is named but not declared")
+
+
+def _cause(key: str, row: Mapping[str, Any]) -> Cause:
+    return Cause(key, row["title"], float(row["prior"]), row.get("component", "service"))
+
+
+def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
+    tool = row["tool"]
+    if tool not in TOOLS:
+        raise ValueError(f"check {row['id']!r}: tool {tool!r} is none of {', '.join(TOOLS)}")
+    supports = row.get("supports", {})
+    _all_known("cause", dict.fromkeys(causes), list(supports))
+    return Check(
+        id=row["id"],
+        tool=tool,
+        query=row.get("query", row["id"]),
+        cost_s=float(row["cost_s"]),
+        needs=tuple(row.get("needs", ())),
+        gathers=bool(row.get("gathers", False)),
+        yes_given={cause: STRENGTH[supports[cause]] if cause in supports else UNRELATED for cause in causes},
+    )
+
+
+def _stop(row: Mapping[str, Any]) -> Stop:
+    return Stop(
+        posterior=float(row["posterior"]),
+        margin=float(row["margin"]),
+        min_checks=int(row["min_checks"]),
+        max_checks=int(row["max_checks"]),
+        min_disconfirming=int(row["min_disconfirming"]),
+    )
+
+
+def _remediation(row: Mapping[str, Any]) -> Remediation:
+    return Remediation(
+        id=row["id"],
+        cause=row["cause"],
+        action=row["action"],
+        params_from=row["params_from"],
+        roll_back_on_regression=row["rollback"] == "on_regression",
+    )
