@@ -1,0 +1,277 @@
+"""PostgreSQL's own lexical rules, so that we see the same words the server will see.
+
+Source: the manual, chapter "Lexical Structure", checked against the server in tests. What two readers could take
+differently (U& escapes, a backslash before a quote, invisible characters) is refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+MAX_BYTES = 512 * 1024
+"""Cap on the text of one input, checked before anything reads it."""
+MAX_TOKENS = 60_000
+MAX_DEPTH = 100
+"""Cap on nested brackets; real queries stay below 30."""
+
+Kind: TypeAlias = Literal["word", "name", "string", "number", "parameter", "operator", "punctuation"]
+
+
+class Unreadable(ValueError):
+    """A text that is refused before it is parsed; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. value is folded to lower case for a word, unescaped for a name or string; start is its offset."""
+
+    kind: Kind
+    text: str
+    value: str
+    start: int
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>[ \t\n\r\f\v]+)
+    | (?P<comment>--[^\n\r]*)
+    | (?P<block>/\*)
+    | (?P<unicode>[uU]&["'])
+    | (?P<escape>[eE]'(?:[^'\\]|\\.|'')*')
+    | (?P<bits>[bBxX]'[^']*')
+    | (?P<national>[nN]'(?:[^']|'')*')
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<name>"(?:[^"]|"")*")
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
+    | (?P<parameter>\$[0-9]+)
+    | (?P<number>(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+
+        |(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?))
+    | (?P<punctuation>::|:=|\.\.|[,()\[\].;:])
+    | (?P<operator>[~!@\#^&|`?+\-*/%<>=]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_WORD_CHARACTER = re.compile(r"[A-Za-z0-9_$\x80-\U0010ffff]")
+_HIDDEN_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_LAX_OPERATOR_END = frozenset("~!@#^&|`?%")
+
+
+def lex(sql: str) -> tuple[Token, ...]:
+    """The tokens of a text, without blanks and comments.
+
+    Raises:
+        Unreadable: too long, too deep, hidden characters, an unfinished quote or comment, or a token that other
+            readers take differently.
+    """
+    _check_text(sql)
+    tokens: list[Token] = []
+    position, depth = 0, 0
+    while position < len(sql):
+        found = _TOKEN.match(sql, position)
+        if found is None:
+            raise _no_token(sql, position)
+        kind = found.lastgroup or ""
+        if kind in ("space", "comment"):
+            position = found.end()
+            continue
+        if kind == "block":
+            position = _after_block(sql, position)
+            continue
+        token = _token(sql, found, kind)
+        if token.kind == "punctuation":
+            depth = _depth_after(depth, token)
+        tokens.append(token)
+        if len(tokens) > MAX_TOKENS:
+            raise Unreadable(f"more than {MAX_TOKENS} tokens")
+        position = token.start + len(token.text)
+    if depth:
+        raise Unreadable("a bracket is left open")
+    return tuple(tokens)
+
+
+def statements(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], ...]:
+    """The tokens cut at each semicolon; empty statements are left out.
+
+    A BEGIN ATOMIC body is not understood and so makes several statements, each of which is refused later.
+    """
+    found: list[tuple[Token, ...]] = []
+    begin = 0
+    for index, token in enumerate(tokens):
+        if token.kind == "punctuation" and token.text == ";":
+            found.append(tokens[begin:index])
+            begin = index + 1
+    found.append(tokens[begin:])
+    return tuple(statement for statement in found if statement)
+
+
+def normal_text(tokens: tuple[Token, ...]) -> str:
+    """The statement written again with single blanks, no comments, and every string in plain quotes.
+
+    A second parser then reads the same tokens, whatever it thinks of comments and escapes.
+    """
+    return " ".join(_written(token) for token in tokens)
+
+
+def _written(token: Token) -> str:
+    match token.kind:
+        case "word":
+            return token.text
+        case "string":
+            return "'" + token.value.replace("\\", "/").replace("'", "''") + "'"
+        case _:
+            return token.text
+
+
+def _check_text(sql: str) -> None:
+    if len(sql) > MAX_BYTES or len(sql.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise Unreadable(f"longer than {MAX_BYTES} bytes")
+    if sql.isascii():
+        hidden = next((c for c in sql if (c < " " and c not in "\t\n\r\f\v") or c == "\x7f"), None)
+    else:
+        hidden = next(
+            (
+                c
+                for c in sql
+                if (c < " " and c not in "\t\n\r\f\v")
+                or c == "\x7f"
+                or (c >= "\x80" and (unicodedata.category(c) in _HIDDEN_CATEGORIES or "\x80" <= c < "\xa0"))
+            ),
+            None,
+        )
+    if hidden is not None:
+        raise Unreadable(f"the hidden character U+{ord(hidden):04X}")
+
+
+def _token(sql: str, found: re.Match[str], kind: str) -> Token:
+    text, start = found.group(), found.start()
+    match kind:
+        case "word":
+            return Token("word", text, _folded(text), start)
+        case "name":
+            return _name(text, start)
+        case "string" | "national" | "bits":
+            return _plain_string(text, start)
+        case "escape":
+            return Token("string", text, _unescaped(text[2:-1]), start)
+        case "dollar":
+            return _dollar_string(sql, found)
+        case "number" | "parameter":
+            end = found.end()
+            if end < len(sql) and _WORD_CHARACTER.match(sql, end):
+                raise Unreadable(f"a word follows {text[:20]} without a blank")
+            return Token("number" if kind == "number" else "parameter", text, text, start)
+        case "operator":
+            return _operator(text, start)
+        case "punctuation":
+            return Token("punctuation", text, text, start)
+    raise Unreadable("a U& escape: other readers see another name than PostgreSQL does")
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    for character in text:
+        if character >= "\x80" and unicodedata.category(character)[0] not in "LMN":
+            raise Unreadable(f"the character U+{ord(character):04X} inside a word")
+    _one_script(text)
+    # PostgreSQL folds only ASCII in a multi-byte encoding.
+    return "".join(character.lower() if character < "\x80" else character for character in text)
+
+
+def _name(text: str, start: int) -> Token:
+    value = text[1:-1].replace('""', '"')
+    if not value:
+        raise Unreadable("an empty name")
+    if not value.isascii():
+        _one_script(value)
+    return Token("name", text, value, start)
+
+
+def _one_script(name: str) -> None:
+    """Refuses names that look like others: several scripts in one, or compatibility forms."""
+    if unicodedata.normalize("NFKC", name) != name:
+        raise Unreadable(f"the name {name!a} holds look-alike characters")
+    scripts = {unicodedata.name(c, "?").split(" ")[0] for c in name if c.isalpha()}
+    if len(scripts) > 1:
+        raise Unreadable(f"the name {name!a} mixes {' and '.join(sorted(scripts)).lower()} letters")
+
+
+def _plain_string(text: str, start: int) -> Token:
+    value = text[text.index("'") + 1 : -1]
+    # With standard_conforming_strings off, \' does not end the string.
+    if "\\'" in value or value.endswith("\\"):
+        raise Unreadable("a backslash before a quote: servers differ on where the string ends; write E'' or $$")
+    return Token("string", text, value.replace("''", "'"), start)
+
+
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))|''", re.DOTALL)
+_CONTROL_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _unescaped(body: str) -> str:
+    def one(found: re.Match[str]) -> str:
+        octal, short_hex, four, eight, plain = found.groups()
+        if plain is not None:
+            return _CONTROL_ESCAPES.get(plain, plain)
+        if found.group() == "''":
+            return "'"
+        code = int(octal, 8) if octal else int(short_hex or four or eight, 16)
+        if not 0 < code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004 the Unicode range
+            raise Unreadable("an escape that is no character")
+        return chr(code)
+
+    return _ESCAPE.sub(one, body)
+
+
+def _dollar_string(sql: str, found: re.Match[str]) -> Token:
+    tag = found.group()
+    end = sql.find(tag, found.end())
+    if end < 0:
+        raise Unreadable("a dollar quote is left open")
+    return Token("string", sql[found.start() : end + len(tag)], sql[found.end() : end], found.start())
+
+
+def _operator(text: str, start: int) -> Token:
+    # A comment may begin inside a run of operator characters, and PostgreSQL lets it.
+    cuts = [text.index(mark) for mark in ("--", "/*") if mark in text]
+    if cuts:
+        text = text[: min(cuts)]
+    # An operator of several characters ends in + or - only if it holds one of ~ ! @ # % ^ & | ` ?
+    while len(text) > 1 and text[-1] in "+-" and not _LAX_OPERATOR_END.intersection(text):
+        text = text[:-1]
+    return Token("operator", text, text, start)
+
+
+def _after_block(sql: str, start: int) -> int:
+    depth, position = 1, start + 2
+    while depth:
+        edge = _BLOCK_EDGE.search(sql, position)
+        if edge is None:
+            raise Unreadable("a comment is left open")
+        depth += 1 if edge.group() == "/*" else -1
+        position = edge.end()
+    return position
+
+
+def _depth_after(depth: int, token: Token) -> int:
+    if token.text in "([":
+        if depth == MAX_DEPTH:
+            raise Unreadable(f"nested more than {MAX_DEPTH} deep")
+        return depth + 1
+    if token.text in ")]":
+        if not depth:
+            raise Unreadable("a bracket closes that was not opened")
+        return depth - 1
+    return depth
+
+
+def _no_token(sql: str, position: int) -> Unreadable:
+    character = sql[position]
+    if character in "'\"" or sql[position : position + 2].lower() in ("e'", "b'", "x'", "n'"):
+        return Unreadable("a quote is left open")
+    return Unreadable(f"the character {character!a} stands where no token begins")

@@ -1,0 +1,72 @@
+"""Reads back what an action rendered and compares it with the action: the second pair of eyes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from guardrails.sql.lex import Unreadable
+from guardrails.sql.parse import one_statement, tree
+
+if TYPE_CHECKING:
+    from guardrails.action import CreateIndexConcurrently, Rendered
+
+
+def differences(action: CreateIndexConcurrently, rendered: Rendered) -> tuple[str, ...]:
+    """What the parsed statements say otherwise than the action; empty when they agree."""
+    try:
+        return tuple(_create_index(action, rendered)) + tuple(_drop_index(action, rendered))
+    except Unreadable as error:
+        return (f"the rendered command does not parse: {error}",)
+
+
+def _create_index(action: CreateIndexConcurrently, rendered: Rendered) -> list[str]:
+    (step,) = rendered.steps
+    found = tree(one_statement(step))
+    if not isinstance(found, exp.Create) or found.kind != "INDEX" or not isinstance(found.this, exp.Index):
+        return ["the rendered command is no CREATE INDEX"]
+    index = found.this
+    table = index.args.get("table")
+    parameters = index.args.get("params")
+    checks = {
+        "CONCURRENTLY": bool(found.args.get("concurrently")),
+        "no IF NOT EXISTS": not found.args.get("exists"),
+        "not UNIQUE": not found.args.get("unique"),
+        "the index name": index.name == rendered.object_name,
+        "the table": isinstance(table, exp.Table) and (table.db, table.name) == (action.schema, action.table),
+        "the columns": _columns(parameters) == action.columns,
+        "the method": _method(parameters) == action.method,
+        "no WHERE": parameters is None or parameters.args.get("where") is None,
+    }
+    return [f"the rendered command differs from the action: {what}" for what, agrees in checks.items() if not agrees]
+
+
+def _columns(parameters: object) -> tuple[str, ...]:
+    if not isinstance(parameters, exp.IndexParameters):
+        return ()
+    ordered = [item.this if isinstance(item, exp.Ordered) else item for item in parameters.args.get("columns") or ()]
+    return tuple(item.name if isinstance(item, exp.Column) and not item.table else "" for item in ordered)
+
+
+def _method(parameters: object) -> str:
+    using = parameters.args.get("using") if isinstance(parameters, exp.IndexParameters) else None
+    return using.name.lower() if isinstance(using, exp.Expression) else "btree"
+
+
+def _drop_index(action: CreateIndexConcurrently, rendered: Rendered) -> list[str]:
+    found_differences = []
+    for step in (*rendered.cleanup_steps, *rendered.rollback_steps):
+        found = tree(one_statement(step))
+        names = found.args.get("tables") if isinstance(found, exp.Drop) else None
+        only = names[0] if names and len(names) == 1 else None
+        if (
+            not isinstance(found, exp.Drop)
+            or found.args.get("kind") != "INDEX"
+            or not found.args.get("concurrently")
+            or found.args.get("cascade")
+            or not isinstance(only, exp.Table)
+            or (only.db, only.name) != (action.schema, rendered.object_name)
+        ):
+            found_differences.append("the rendered cleanup or rollback drops something else than the action creates")
+    return found_differences
