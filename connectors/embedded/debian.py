@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from connectors.embedded.process import ServerFailed
+from connectors.embedded.process import ServerFailed, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def program_from_package(package: str, program: str, cache_dir: Path, advice: st
         (unfinished / "root").rename(root)
     except (OSError, subprocess.SubprocessError) as error:
         reason = f"not found, and Debian's package {package} could not be fetched: {advice}"
-        raise ServerFailed(program, reason, log_path) from error
+        raise ServerFailed(program, reason, log_path, last_lines(log_path)) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return found
