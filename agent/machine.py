@@ -226,6 +226,9 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
     moved = _move(replace(incident, working=working), skill)
     if moved.incident.working.conclusion and not incident.working.conclusion:
         moved = replace(moved, incident=moved.incident.reached(Milestone.DIAGNOSED, now))
+    if skill.checks[name].tool == "causal" and answer.status != "not_visible":
+        # How much the cause explains, with an interval, goes to the approver; nothing waits for it.
+        moved = replace(moved, steps=(*moved.steps, Step("attribute", "causal")))
     said = f"{name}: {answer.summary}"
     return replace(moved, note=f"{said} → {moved.note}" if moved.note else said)
 

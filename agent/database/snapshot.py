@@ -92,7 +92,8 @@ class Session(Value):
     """One client connection. Ages in seconds; None is "no such thing" or, with visible False, "not shown to us".
 
     backend_start is RFC 3339. backend_xmin_age counts transactions; a held one keeps vacuum and the last phase of
-    CREATE INDEX CONCURRENTLY waiting. query is the raw text: hostile, and it may hold literals.
+    CREATE INDEX CONCURRENTLY waiting. waiting_s is how long it has waited for a lock, on 12 and 13 no more than the
+    age of its statement. query is the raw text: hostile, and it may hold literals.
     """
 
     pid: int
@@ -107,6 +108,7 @@ class Session(Value):
     backend_start: str
     query: str
     blocked_by: tuple[int, ...]
+    waiting_s: float | None
     visible: bool
 
 
