@@ -180,8 +180,8 @@ def _nobody_in_the_way(
             yield Finding(
                 "long_transaction",
                 "warn",
-                f"process {transaction.pid} ({transaction.state}) has been in a transaction for {transaction.age_s:.0f} s:"
-                " the build waits for its end",
+                f"process {transaction.pid} ({transaction.state}) has been in a transaction"
+                f" for {transaction.age_s:.0f} s: the build waits for its end",
                 "let it finish, or end that session first",
             )
 

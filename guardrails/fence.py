@@ -1,0 +1,223 @@
+"""The fence inside a target: roles, claim table and event triggers that let the fix role do our actions and no more.
+
+Generated from the closed set of actions, so a new action and its opening in the fence are one change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guardrails.action import KINDS, NAME_PREFIX
+from guardrails.sql.identifier import literal, quoted
+
+SCHEMA = "stanch_guard"
+
+_NAME = '("([^"]|"")+"|[a-z_][a-z0-9_]*)'
+_OUR_NAME = f'("{NAME_PREFIX}([^"]|"")+"|{NAME_PREFIX}[a-z0-9_]+)'
+_NAMES = f"{_NAME}(, {_NAME})*"
+_METHOD = "( USING (hash|gin|gist|spgist|brin))?"
+_CREATE_INDEX = f"CREATE INDEX CONCURRENTLY {_OUR_NAME} ON {_NAME}\\.{_NAME}{_METHOD} \\({_NAMES}\\)"
+_DROP_INDEX = f"DROP INDEX CONCURRENTLY (IF EXISTS )?{_NAME}\\.{_OUR_NAME}"
+
+
+class UnusableFence(ValueError):
+    """The fence cannot be drawn as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What one action needs: the command tag that the server reports and the whole text it may have."""
+
+    tag: str
+    pattern: str
+
+
+OPENINGS: dict[str, tuple[Opening, ...]] = {
+    "create_index_concurrently": (Opening("CREATE INDEX", _CREATE_INDEX), Opening("DROP INDEX", _DROP_INDEX)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """One database to fence. owners are the roles whose tables may be repaired.
+
+    revoke_owner_writes takes row writes from the owners too, which the fix role would inherit: right where the
+    application connects as another role than the owner, an outage where it does not. event_triggers False is for
+    managed services that refuse them; then parsing, typed rendering and the claim are the only fence.
+    """
+
+    database: str
+    owners: tuple[str, ...]
+    diagnose: str = "stanch_diagnose"
+    fix: str = "stanch_fix"
+    signal: str = "stanch_signal"
+    revoke_owner_writes: bool = False
+    event_triggers: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.owners:
+            raise UnusableFence("name at least one role that owns the tables to repair")
+        roles = (self.diagnose, self.fix, self.signal, *self.owners)
+        if len(set(roles)) != len(roles):
+            raise UnusableFence("diagnose, fix, signal and the owners are different roles")
+
+    def sql(self) -> str:
+        """A script for psql, run as superuser in the database; running it again changes nothing."""
+        parts = [
+            _HEAD.format(database=quoted(self.database)),
+            self._owners_are_no_superusers(),
+            self._roles(),
+            self._claim(),
+        ]
+        if self.revoke_owner_writes:
+            parts += [self._revoked(owner) for owner in self.owners]
+        parts += [self._event_triggers()] if self.event_triggers else [self._no_event_triggers()]
+        return "\n".join([*parts, "COMMIT;", ""])
+
+    def _owners_are_no_superusers(self) -> str:
+        owners = ", ".join(literal(owner).strip() for owner in self.owners)
+        return f"""
+DO $stanch$
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ({owners}) AND rolsuper) THEN
+    RAISE EXCEPTION 'an owner is a superuser: no fence holds a member of it; give the tables another owner first';
+  END IF;
+END $stanch$;"""
+
+    def _roles(self) -> str:
+        database = quoted(self.database)
+        lines = [_role(role) for role in (self.diagnose, self.fix, self.signal)]
+        lines += [
+            f"GRANT CONNECT ON DATABASE {database} TO {quoted(role)};"
+            for role in (self.diagnose, self.fix, self.signal)
+        ]
+        lines += [f"GRANT pg_monitor TO {quoted(self.diagnose)};"]
+        lines += _settings(
+            self.diagnose,
+            default_transaction_read_only="on",
+            statement_timeout="15s",
+            lock_timeout="500ms",
+            idle_in_transaction_session_timeout="10s",
+        )
+        # A concurrent build outlives any statement timeout, and a cancelled one leaves an INVALID index.
+        lines += _settings(
+            self.fix, statement_timeout="0", idle_in_transaction_session_timeout="10s", search_path="pg_catalog"
+        )
+        lines += [f"GRANT {quoted(owner)} TO {quoted(self.fix)};" for owner in self.owners]
+        lines += [f"GRANT pg_signal_backend TO {quoted(self.signal)};"]
+        lines += _settings(
+            self.signal,
+            default_transaction_read_only="on",
+            statement_timeout="5s",
+            idle_in_transaction_session_timeout="10s",
+            search_path="pg_catalog",
+        )
+        return "\n".join(["", *lines])
+
+    def _claim(self) -> str:
+        fix = quoted(self.fix)
+        return f"""
+-- One row says who ran an approved action. "run" and "abandon" compete for the key; the first wins.
+CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC;
+CREATE TABLE IF NOT EXISTS {SCHEMA}.claim (
+  approval_id text NOT NULL CHECK (approval_id <> ''),
+  phase text NOT NULL CHECK (phase IN ('run', 'rollback')),
+  part integer NOT NULL CHECK (part >= 0),
+  kind text NOT NULL CHECK (kind IN ('run', 'abandon')),
+  execution_id text NOT NULL,
+  at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (approval_id, phase, part)
+);
+REVOKE ALL ON {SCHEMA}.claim FROM PUBLIC, {fix};
+GRANT USAGE ON SCHEMA {SCHEMA} TO {fix};
+GRANT SELECT, INSERT ON {SCHEMA}.claim TO {fix};"""
+
+    def _revoked(self, owner: str) -> str:
+        return f"""
+-- The fix role inherits what the owner may do; the application writes as another role.
+DO $stanch$
+DECLARE relation pg_catalog.regclass;
+BEGIN
+  FOR relation IN
+    SELECT c.oid FROM pg_catalog.pg_class c
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relowner = {literal(owner).strip()}::pg_catalog.regrole
+  LOOP
+    EXECUTE pg_catalog.format(
+      'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON %s FROM %I', relation, {literal(owner).strip()});
+  END LOOP;
+END $stanch$;
+ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
+  REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES FROM {quoted(owner)};"""
+
+    def _event_triggers(self) -> str:
+        fix = literal(self.fix).strip()
+        allowed = "\n    OR ".join(
+            f"(tg_tag = {literal(opening.tag)} AND pg_catalog.current_query() ~ {literal(f'^{opening.pattern}$')})"
+            for opening in openings()
+        )
+        return f"""
+-- The fix role may give exactly the commands Stanch renders; the text is what the client sent, whole.
+CREATE OR REPLACE FUNCTION {SCHEMA}.refuse_other_commands() RETURNS event_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog SET standard_conforming_strings = on AS $stanch$
+BEGIN
+  IF session_user = {fix} AND NOT COALESCE(
+    {allowed}, false)
+  THEN
+    RAISE EXCEPTION 'the fence refuses % to %', tg_tag, session_user USING ERRCODE = 'insufficient_privilege';
+  END IF;
+END $stanch$;
+CREATE OR REPLACE FUNCTION {SCHEMA}.refuse_other_drops() RETURNS event_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $stanch$
+DECLARE dropped record;
+BEGIN
+  IF session_user = {fix} THEN
+    FOR dropped IN SELECT * FROM pg_event_trigger_dropped_objects() LOOP
+      IF dropped.object_type <> 'index' OR left(dropped.object_name, {len(NAME_PREFIX)}) <> {literal(NAME_PREFIX)} THEN
+        RAISE EXCEPTION 'the fence refuses to drop %', dropped.object_identity
+          USING ERRCODE = 'insufficient_privilege';
+      END IF;
+    END LOOP;
+  END IF;
+END $stanch$;
+REVOKE ALL ON FUNCTION {SCHEMA}.refuse_other_commands(), {SCHEMA}.refuse_other_drops() FROM PUBLIC;
+DROP EVENT TRIGGER IF EXISTS stanch_guard_commands;
+CREATE EVENT TRIGGER stanch_guard_commands ON ddl_command_start
+  EXECUTE FUNCTION {SCHEMA}.refuse_other_commands();
+ALTER EVENT TRIGGER stanch_guard_commands ENABLE ALWAYS;
+DROP EVENT TRIGGER IF EXISTS stanch_guard_drops;
+CREATE EVENT TRIGGER stanch_guard_drops ON sql_drop
+  EXECUTE FUNCTION {SCHEMA}.refuse_other_drops();
+ALTER EVENT TRIGGER stanch_guard_drops ENABLE ALWAYS;"""
+
+    def _no_event_triggers(self) -> str:
+        return "\n-- Without event triggers the fix role can do whatever the owners can: only Stanch itself holds it."
+
+
+def openings() -> tuple[Opening, ...]:
+    """Every command of the closed set that the fence lets through."""
+    return tuple(opening for kind in sorted(KINDS) for opening in OPENINGS[kind])
+
+
+_HEAD = """\
+-- Stanch: roles, claim table and fence for the database {database}.
+-- Run it there as superuser: psql -v ON_ERROR_STOP=1 -d {database} -f this-file. It can be run again.
+-- Passwords are not set here: use \\password, or certificates.
+SET client_min_messages = warning;
+BEGIN;"""
+
+
+def _role(role: str) -> str:
+    return f"""\
+DO $stanch$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(role).strip()}) THEN
+    CREATE ROLE {quoted(role)} LOGIN;
+  END IF;
+END $stanch$;
+ALTER ROLE {quoted(role)} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
+  CONNECTION LIMIT 10;"""
+
+
+def _settings(role: str, **settings: str) -> list[str]:
+    return [f"ALTER ROLE {quoted(role)} SET {name} = {literal(value)};" for name, value in settings.items()]
