@@ -146,6 +146,16 @@ def test_the_service_the_budget_and_the_policies_select_pods_that_exist() -> Non
         assert selected(deployment["selector"]["matchLabels"]) == {process}
 
 
+def test_the_service_and_the_policy_open_the_port_that_serve_is_told_to_listen_on() -> None:
+    release = render(EVERYTHING)
+    serve = release.container("serve")
+    (port,) = serve["ports"]
+    assert serve["args"][-2:] == ["--port", str(port["containerPort"])]
+    assert [found["targetPort"] for found in release.objects["serve-service"]["spec"]["ports"]] == [port["name"]]
+    (rule,) = release.objects["serve-networkpolicy"]["spec"]["ingress"]
+    assert [found["port"] for found in rule["ports"]] == [port["name"]]
+
+
 def test_the_ingress_leads_to_the_service() -> None:
     release = render(EVERYTHING)
     (rule,) = release.objects["serve-ingress"]["spec"]["rules"]
