@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
-import httpx
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lab.shop import http
+from lab.shop import http, wire
 from lab.shop.telemetry import LATENCY_BUCKETS_S
 
 if TYPE_CHECKING:
@@ -91,13 +90,12 @@ def schedule(rate_per_s: float, rng: random.Random, jitter: float = 0.5) -> Iter
 
 
 class Load:
-    def __init__(self, storefront: str, customers: int, rng: random.Random, client: httpx.AsyncClient) -> None:
+    def __init__(self, storefront: wire.Client, customers: int, rng: random.Random) -> None:
         self.commits = CommitLog()
         self.registry = CollectorRegistry()
-        self._storefront = storefront.rstrip("/")
+        self._storefront = storefront
         self._customers = customers
         self._rng = rng
-        self._client = client
         self._in_flight: set[asyncio.Task[None]] = set()
         ProcessCollector(registry=self.registry)
         self._seconds = Histogram(
@@ -140,9 +138,9 @@ class Load:
     async def _one(self, kind: str, due: float, send: Callable[[], Awaitable[int]]) -> None:
         try:
             code = str(await send())
-        except httpx.TimeoutException:
+        except TimeoutError:
             code = "timeout"
-        except httpx.TransportError:
+        except wire.PeerGoneError:
             code = "unreachable"
         self._requests.labels(kind, code).inc()
         self._seconds.labels(kind).observe(time.perf_counter() - due)
@@ -152,15 +150,17 @@ class Load:
         return 1 + int(self._customers * self._rng.random() ** 2)
 
     async def _read(self) -> int:
-        url = f"{self._storefront}/customers/{self._customer()}/orders"
-        return (await self._client.get(url, timeout=_ANSWER_WITHIN_S)).status_code
+        answer = await self._storefront.request(
+            "GET", f"/customers/{self._customer()}/orders", timeout_s=_ANSWER_WITHIN_S
+        )
+        return answer.status
 
     async def _write(self) -> int:
         order = {"customer_id": self._customer(), "amount_cents": self._rng.randint(500, 20_000)}
-        response = await self._client.post(f"{self._storefront}/orders", json=order, timeout=_ANSWER_WITHIN_S)
-        if response.status_code == _CREATED:
-            self.commits.committed(float(response.json()["committed_at"]))
-        return response.status_code
+        answer = await self._storefront.request("POST", "/orders", order, timeout_s=_ANSWER_WITHIN_S)
+        if answer.status == _CREATED:
+            self.commits.committed(float(answer.json()["committed_at"]))
+        return answer.status
 
     def application(self) -> Starlette:
         return Starlette(
@@ -188,8 +188,8 @@ class Load:
 
 async def run(arguments: argparse.Namespace) -> None:
     """Arrivals until the server was told to stop."""
-    async with http.client() as client:
-        load = Load(arguments.storefront, arguments.customers, random.Random(arguments.seed), client)
+    async with wire.Client(arguments.storefront) as storefront:
+        load = Load(storefront, arguments.customers, random.Random(arguments.seed))
         arrivals = [
             asyncio.create_task(load.reads(arguments.rate)),
             asyncio.create_task(load.writes(arguments.writes)),

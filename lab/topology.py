@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,13 +101,18 @@ class Shop:
         }
 
     def start(self) -> None:
-        """Everything but the load, callees first. Raises ServerFailed; what did start is the group's to end."""
+        """Everything but the load, side by side. Raises ServerFailed; what did start is the group's to end."""
         ports = self.ports
-        self._run("payments", "lab.shop.payments", ports.payments)
-        self._run("orders", "lab.shop.orders", ports.orders, SHOP_DSN=self._app_dsn)
         peers = ["--orders", _url(ports.orders), "--payments", _url(ports.payments)]
-        self._run("storefront", "lab.shop.storefront", ports.storefront, *peers)
-        self._run("exporter", "lab.exporter", ports.exporter, probe="/metrics", EXPORTER_DSN=self._exporter_dsn)
+        with ThreadPoolExecutor() as starts:
+            started = [
+                starts.submit(self._run, "payments", "lab.shop.payments", ports.payments),
+                starts.submit(self._run, "orders", "lab.shop.orders", ports.orders, SHOP_DSN=self._app_dsn),
+                starts.submit(self._run, "storefront", "lab.shop.storefront", ports.storefront, *peers),
+                starts.submit(self._run, "exporter", "lab.exporter", ports.exporter, EXPORTER_DSN=self._exporter_dsn),
+            ]
+        for each in started:
+            each.result()
 
     def start_load(self) -> Child:
         load = ["--storefront", self.storefront_url, "--customers", str(self._customers)]
@@ -121,13 +127,13 @@ class Shop:
         for name in ("load", "exporter", "storefront", "orders", "payments"):
             self._group.end(name)
 
-    def _run(self, name: str, module: str, port: int, *arguments: str, probe: str = "/healthz", **env: str) -> Child:
+    def _run(self, name: str, module: str, port: int, *arguments: str, **env: str) -> Child:
         argv: Sequence[str] = [sys.executable, "-m", module, "--port", str(port), *arguments]
         return self._group.start(
             name,
             argv,
             log_path=self._log_dir / f"{name}.log",
-            ready=lambda: answers_ok(_url(port) + probe),
+            ready=lambda: answers_ok(_url(port) + "/metrics"),
             env=plain_environment(PYTHONUNBUFFERED="1", **env),
             cwd=_ROOT,
             port=port,

@@ -9,17 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from lab.shop import wire
 
 if TYPE_CHECKING:
     from lab.shop.telemetry import Telemetry
 
 REQUEST_TIMEOUT_S = 5.0
+_CLIENT_GONE = 499  # as nginx counts it; nobody reads the answer
 _MOST_DIGITS = 18  # what fits a bigint
 # Below the request's own deadline, so that a slow peer is counted on its edge before the caller gives up.
 CALL_TIMEOUT_S = 4.8
@@ -54,6 +56,9 @@ def measured(telemetry: Telemetry, route: str, handler: Handler, timeout_s: floa
         except RefusedError as refused:
             status = refused.status
             response = _problem(status, refused.why)
+        except ClientDisconnect:
+            status = _CLIENT_GONE
+            response = _problem(status, "the caller did not wait")
         finally:
             telemetry.answered(route, request.method, status, time.perf_counter() - started)
         return response
@@ -68,36 +73,29 @@ def _problem(status: int, why: str) -> Response:
 class Peer:
     """Another service, called over HTTP with a deadline; every call is counted on its edge."""
 
-    def __init__(self, name: str, url: str, telemetry: Telemetry, client: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, url: str, telemetry: Telemetry) -> None:
         self.name = name
-        self._url = url.rstrip("/")
+        self.client = wire.Client(url)
         self._telemetry = telemetry
-        self._client = client
 
     async def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """The peer's JSON. Raises RefusedError: 504 when late, 502 when gone, else its own error status."""
         started = time.perf_counter()
         code = "cancelled"
         try:
-            response = await self._client.request(method, self._url + path, json=body, timeout=CALL_TIMEOUT_S)
-            code = str(response.status_code)
-        except httpx.TimeoutException as late:
+            answer = await self.client.request(method, path, body, timeout_s=CALL_TIMEOUT_S)
+            code = str(answer.status)
+            if answer.is_error:
+                raise RefusedError(answer.status, f"{self.name} answered {answer.status}")
+            return answer.json()
+        except TimeoutError as late:
             code = "timeout"
             raise RefusedError(504, f"{self.name} did not answer within {CALL_TIMEOUT_S:g} s") from late
-        except httpx.TransportError as gone:
+        except wire.PeerGoneError as gone:
             code = "unreachable"
-            raise RefusedError(502, f"{self.name} is unreachable: {type(gone).__name__}") from gone
+            raise RefusedError(502, f"{self.name} is unreachable: {gone}") from gone
         finally:
             self._telemetry.called(self.name, code, time.perf_counter() - started)
-        if response.is_error:
-            raise RefusedError(response.status_code, f"{self.name} answered {response.status_code}")
-        return response.json()
-
-
-def client() -> httpx.AsyncClient:
-    """A client whose pool never queues: under a fault some hundred calls are in flight, all of them the peer's time."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=30.0)
-    return httpx.AsyncClient(limits=limits, trust_env=False)
 
 
 def application(telemetry: Telemetry, routes: list[Route], lifespan: Lifespan | None = None) -> Starlette:

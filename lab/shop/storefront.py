@@ -53,14 +53,12 @@ class Storefront:
 
 def application(orders_url: str, payments_url: str) -> Starlette:
     telemetry = Telemetry(SERVICE)
-    client = http.client()
-    storefront = Storefront(
-        http.Peer("orders", orders_url, telemetry, client), http.Peer("payments", payments_url, telemetry, client)
-    )
+    orders, payments = http.Peer("orders", orders_url, telemetry), http.Peer("payments", payments_url, telemetry)
+    storefront = Storefront(orders, payments)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with client:
+        async with orders.client, payments.client:
             yield
 
     account = http.measured(telemetry, "/customers/{customer_id}/orders", storefront.account)
