@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.database.reader import TargetReader
 
 WINDOW_S = 3.0
-"""Between the two snapshots of a workload. Statistics reach the views within 1 s (PGSTAT_MIN_INTERVAL), so less is noise."""
+"""Between the two snapshots of a workload; statistics reach the views within 1 s (PGSTAT_MIN_INTERVAL)."""
 BIG_TABLE_ROWS = 10_000
 """Below it a sequential scan is no problem; pghero's missing-index query starts there too."""
 SLOW_MEAN_MS = 20.0
@@ -401,7 +401,7 @@ def _is_stale(table: TableDelta) -> bool:
 
 
 def _unless_hidden(activity: Activity, otherwise: Observation) -> Observation:
-    """ "None seen" is an answer only when all of it can be seen."""
+    """Having seen none is an answer only when all of it can be seen."""
     return _hidden(activity.not_visible) if activity.not_visible else otherwise
 
 
