@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 SERVICE = "orders"
-READ_POOL_SIZE = 3
+READ_POOL_SIZE = 2
 WRITE_POOL_SIZE = 2
 # How long a request queues for a connection before it is turned away: bounds both the latency under a fault and
 # the queue that is left to work off after it.
