@@ -236,6 +236,9 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
 def _step_failed(incident: Incident, event: StepFailed) -> Decision:
     if event.kind in {"attribute", "postmortem"}:
         return Decision(incident, (), f"{event.kind} gave up: {event.error}")
+    if event.kind == "execute" and incident.state is _I.EXECUTING:
+        why = f"nobody can say what became of the fix, look at the target: {event.error}"
+        return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
     if incident.state in {_I.RECEIVED, _I.INVESTIGATING, _I.VERIFYING}:
         return _needs_human(incident, f"{event.kind} gave up: {event.error}", Outcome.INCONCLUSIVE)
     raise IllegalTransition(f"{incident.key} is {incident.state}: a failed {event.kind} changes nothing")

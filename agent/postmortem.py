@@ -1,0 +1,200 @@
+"""The postmortem: what the store knows of an incident, as one structured value and as Markdown for people.
+
+Facts come from the system. Text from outside is quoted as code, so that it cannot pass for ours.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from agent.incident import Milestone, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from agent.incident import Incident
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def durations_s(milestones: Mapping[Milestone, datetime]) -> dict[str, float | None]:
+    """Seconds between milestones; None where one was not reached. restore = restored − impact start."""
+
+    def between(start: Milestone, end: Milestone) -> float | None:
+        if start not in milestones or end not in milestones:
+            return None
+        return round((milestones[end] - milestones[start]).total_seconds(), 3)
+
+    return {
+        "detect": between(Milestone.IMPACT_START, Milestone.DETECTED),
+        "diagnose": between(Milestone.DETECTED, Milestone.DIAGNOSED),
+        "propose": between(Milestone.DETECTED, Milestone.PROPOSED),
+        "wait": between(Milestone.PROPOSED, Milestone.DECIDED),
+        "execute": between(Milestone.EXEC_START, Milestone.EXEC_END),
+        "verify": between(Milestone.EXEC_END, Milestone.VERIFIED),
+        "restore": between(Milestone.IMPACT_START, Milestone.RESTORED),
+    }
+
+
+def structured(
+    incident: Incident,
+    *,
+    timeline: Sequence[Mapping[str, Any]],
+    evidence: Sequence[Mapping[str, Any]],
+    proposal: Mapping[str, Any] | None,
+    decisions: Sequence[Mapping[str, Any]],
+    executions: Sequence[Mapping[str, Any]],
+    written_at: datetime,
+) -> dict[str, Any]:
+    """JSON-ready. timeline: {at, actor, action, note}; evidence: {id, name, status, summary, sha256}."""
+    working, conclusion = incident.working, incident.working.conclusion
+    verification = next((row for row in reversed(evidence) if row["name"] == "verification"), None)
+    return {
+        "schema": "postmortem/v1",
+        "incident": incident.key,
+        "title": incident.title,
+        "service": incident.service,
+        "severity": incident.severity,
+        "target": incident.target,
+        "mode": incident.mode,
+        "skill": incident.skill,
+        "outcome": incident.outcome,
+        "milestones": {name: at.isoformat() for name, at in sorted(incident.milestones.items(), key=lambda m: m[1])},
+        "seconds": durations_s(incident.milestones),
+        "cause": None
+        if conclusion is None
+        else {
+            "id": conclusion.cause,
+            "title": conclusion.title,
+            "probability": round(conclusion.probability, 4),
+            "low": round(conclusion.low, 4),
+            "high": round(conclusion.high, 4),
+            "confirmed_by": "verified fix" if incident.outcome is Outcome.RECOVERED else None,
+        },
+        "beliefs": {name: round(p, 4) for name, p in sorted(working.beliefs.items(), key=lambda b: -b[1])},
+        "why": working.why,
+        "checks": [dict(row) for row in evidence],
+        "not_visible": sorted(name for name, answer in working.answered.items() if answer.status == "not_visible"),
+        "fix": None if proposal is None else dict(proposal),
+        "decisions": [dict(row) for row in decisions],
+        "executions": [dict(row) for row in executions],
+        "verification": None if verification is None else verification["summary"],
+        "timeline": [dict(row) for row in timeline],
+        "self_critique": critique(incident, evidence),
+        "written_at": written_at.isoformat(),
+    }
+
+
+def critique(incident: Incident, evidence: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What went less well, from the record alone. Empty: nothing to say."""
+    said = []
+    answered = incident.working.answered
+    unseen = sorted(name for name, answer in answered.items() if answer.status == "not_visible")
+    if unseen:
+        said.append(f"Not visible to me: {', '.join(unseen)}.")
+    wasted = sorted(name for name, answer in answered.items() if answer.status == "no")
+    if incident.working.conclusion and wasted:
+        said.append(f"Answered no on the way, in hindsight not needed for the cause: {', '.join(wasted)}.")
+    if incident.outcome in {Outcome.NOT_RECOVERED, Outcome.REGRESSED}:
+        said.append("The fix did not help: either the cause was wrong or it was not the only one.")
+    if incident.working.conclusion is None:
+        said.append("No cause was settled on: this is a gap in the skills or in what can be seen.")
+    if not any(row["name"] == "attribution" and row["status"] == "note" for row in evidence):
+        said.append("How much the cause accounts for was not established.")
+    return said
+
+
+def markdown(post: Mapping[str, Any]) -> str:
+    """For people. Every line of text from outside is in code marks."""
+    cause = post["cause"]
+    lines = [
+        f"# {post['incident']}: {plain(post['title'])}",
+        "",
+        f"Outcome: **{(post['outcome'] or 'open').replace('_', ' ')}**. "
+        f"Service {quoted(post['service'] or 'unknown')}, target {quoted(post['target'] or 'none known')}, "
+        f"skill {quoted(post['skill'] or 'none')}.",
+        "",
+        *_impact(post["seconds"]),
+        "",
+        "## Cause",
+        "",
+    ]
+    if cause is None:
+        lines += [f"Not settled. {plain(post['why'])}"]
+    else:
+        confirmed = f", confirmed by {cause['confirmed_by']}" if cause["confirmed_by"] else ", not confirmed"
+        lines += [
+            f"{cause['title']}: {cause['probability']:.2f} sure "
+            f"({cause['low']:.2f} to {cause['high']:.2f} with any one check left out){confirmed}."
+        ]
+    lines += ["", "| belief | |", "|---|---|"]
+    lines += [f"| {name.replace('_', ' ')} | {p:.2f} |" for name, p in post["beliefs"].items()]
+    lines += ["", "## Evidence", "", "| id | check | says | |", "|---|---|---|---|"]
+    lines += [
+        f"| E{row['id']} | {row['name']} | {row['status'].replace('_', ' ')} | {cell(row['summary'])} |"
+        for row in post["checks"]
+    ]
+    if post["not_visible"]:
+        lines += ["", f"Not visible to me: {', '.join(post['not_visible'])}."]
+    lines += _fix(post)
+    lines += ["", "## Timeline (UTC)", ""]
+    lines += [f"- {_clock(row['at'])} {row['actor']}: {plain(row['note'])}" for row in post["timeline"] if row["note"]]
+    if post["self_critique"]:
+        lines += ["", "## What went less well", "", *(f"- {line}" for line in post["self_critique"])]
+    return "\n".join(lines) + "\n"
+
+
+def _impact(seconds: Mapping[str, float | None]) -> list[str]:
+    def figure(name: str) -> str:
+        value = seconds[name]
+        return "–" if value is None else f"{value:.1f} s"
+
+    names = ("detect", "propose", "wait", "execute", "verify", "restore")
+    return [
+        "| " + " | ".join(names) + " |",
+        "|" + "---|" * len(names),
+        "| " + " | ".join(figure(name) for name in names) + " |",
+    ]
+
+
+def _fix(post: Mapping[str, Any]) -> list[str]:
+    fix = post["fix"]
+    if fix is None:
+        return ["", "## Fix", "", f"None was proposed. {plain(post['why'])}"]
+    lines = ["", "## Fix", "", "```sql", code(fix["command"]), "```", ""]
+    lines += [f"Way back: {quoted(fix['rollback'])}. Digest {quoted(fix['digest'][:12])}."]
+    lines += [
+        f"- {row['decision']} by {quoted(row['person'])} through {row['channel']}"
+        + (f": {quoted(row['reason'])}" if row["reason"] else "")
+        for row in post["decisions"]
+    ]
+    lines += [f"- {row['phase']}: {row['state']}. {plain(row['detail'])}" for row in post["executions"]]
+    if post["verification"]:
+        lines += ["", f"Verification on the alert's own expression: {plain(post['verification'])}."]
+    return lines
+
+
+def plain(text: str) -> str:
+    """One line of inert text: Markdown's and HTML's marks escaped, control and bidirectional characters gone."""
+    clean = _CONTROL.sub("", text).replace("\n", " ")
+    return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", clean)
+
+
+def cell(text: str) -> str:
+    return plain(text)
+
+
+def quoted(text: str) -> str:
+    """A code span that its content cannot leave."""
+    return "`" + _CONTROL.sub("", text).replace("`", "'").replace("\n", " ") + "`"
+
+
+def code(text: str) -> str:
+    """For a fenced block: no fence inside."""
+    return _CONTROL.sub("", text).replace("```", "'''")
+
+
+def _clock(at: str) -> str:
+    return at[11:19]

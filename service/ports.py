@@ -1,0 +1,37 @@
+"""What the steps may reach, handed in by wiring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from agent.ports import Metrics, TargetReader, TargetWriter
+    from agent.runbook.skill import Skill
+    from connectors.store.store import Store
+    from guardrails.action import Action
+    from guardrails.facts import Facts
+    from guardrails.permit import VerifyKeys
+    from service.configuration import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """metrics None: no Prometheus is configured. reader, writer, facts and identity take a target's name and raise
+    Unreachable when this process holds no way to it.
+    """
+
+    store: Store
+    configuration: Configuration
+    skills: Mapping[str, Skill]
+    metrics: Metrics | None
+    data_dir: Path
+    public_url: str
+    reader: Callable[[str], TargetReader]
+    writer: Callable[[str], TargetWriter]
+    facts: Callable[[str, Action], Facts]
+    identity: Callable[[str], dict[str, Any]]
+    verify_keys: VerifyKeys

@@ -1,0 +1,1 @@
+"""The steps of an incident: each loads, does one thing outside, and hands back what to save."""

@@ -1,0 +1,211 @@
+"""What only the API may do: open an approval, take decisions, sign permits, let a rollback run."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from agent.events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalOpened, RollbackAuthorised
+from agent.incident import ApprovalState, IncidentState
+from agent.machine import IllegalTransition, approval_after
+from connectors.unreachable import Unreachable
+from guardrails.permit import digest, sign
+
+if TYPE_CHECKING:
+    from agent.events import Event
+    from connectors.store.store import Row, Transaction
+    from guardrails.permit import SigningKey
+    from guardrails.policy import Policy
+    from service.steps.runner import Held, Runner, Save
+
+WAITING = (ApprovalState.PENDING, ApprovalState.PARTIALLY_APPROVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One person's decision as it came in. revision and digest: what the person saw."""
+
+    decision: Literal["approve", "deny"]
+    revision: int
+    digest: str
+    person: str
+    channel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The decision is durable."""
+
+    state: ApprovalState
+    approved_by: tuple[str, ...]
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Not taken. kind: forbidden (this person may not), conflict (the world moved on; current says how), unknown."""
+
+    kind: Literal["forbidden", "conflict", "unknown"]
+    why: str
+    current: dict[str, Any]
+
+
+def take(runner: Runner, policy: Policy, key: SigningKey, approval_id: str, ask: Ask) -> Taken | Declined:
+    """Decision, permit, audit row, execution and its step in one transaction. Raises Unreachable."""
+    with runner.store.transaction() as tx:
+        seen = tx.one("approval", id=approval_id)
+        if seen is None:
+            return Declined("unknown", "there is no such approval", {})
+        incident = tx.incident(seen["incident_id"], lock=True)
+        row = tx.one("lock_approval", id=approval_id)
+        proposal = tx.one("proposal", id=seen["proposal_id"])
+        if incident is None or row is None or proposal is None:
+            raise Unreachable("store", "an approval without its incident or proposal", permanent=True)
+        declined = _declined(policy, row, proposal, incident.state, ask)
+        if declined is not None:
+            tx.audit(incident.id, ask.person, "DecisionRefused", {"note": declined.why, "channel": ask.channel})
+            return declined
+        people = [one["person"] for one in tx.all("decisions", approval=approval_id) if one["decision"] == "approve"]
+        if ask.decision == "approve":
+            people.append(ask.person)
+        state = approval_after(ApprovalState(row["state"]), ask.decision, len(people), row["approvers_needed"])
+        settled = _settle(tx, row, ask, state)
+        if settled is None:
+            return Declined("conflict", "somebody decided at the same moment", _current(row))
+        if ask.decision == "approve":
+            _permit(tx, key, row, ask, settled)
+        event = _event(tx, row, ask, state, tuple(people))
+        tx.audit(
+            incident.id,
+            ask.person,
+            "Decided",
+            {"note": f"{ask.decision} by {ask.person}", "digest": ask.digest, "revision": ask.revision,
+             "channel": ask.channel, "reason": ask.reason},
+        )  # fmt: skip
+        if event is not None:
+            runner.apply(tx, incident, event, actor=ask.person)
+        return Taken(state, tuple(people), row["approvers_needed"])
+
+
+def _declined(policy: Policy, row: Row, proposal: Row, state: IncidentState, ask: Ask) -> Declined | None:
+    if not policy.may_approve(ask.person, proposal["target"]):
+        who = "nobody is on the approver list" if not policy.approvers else f"{ask.person} is not on the approver list"
+        return Declined("forbidden", f"{who} for {proposal['target']}", {})
+    if row["state"] not in WAITING:
+        return Declined("conflict", f"already {row['state']}", _current(row))
+    if row["revision"] != ask.revision or not hmac.compare_digest(row["digest"], ask.digest):
+        return Declined("conflict", "this is not the revision that waits for a decision", _current(row))
+    if row["now"] >= row["decide_by"]:
+        return Declined("conflict", "the time to decide is over", _current(row))
+    if state is not IncidentState.AWAITING_APPROVAL:
+        return Declined("conflict", f"the incident is {state}", _current(row))
+    return None
+
+
+def _current(row: Row) -> dict[str, Any]:
+    return {
+        "state": row["state"],
+        "revision": row["revision"],
+        "digest": row["digest"],
+        "decide_by": row["decide_by"].isoformat(),
+    }
+
+
+def _settle(tx: Transaction, row: Row, ask: Ask, state: ApprovalState) -> Row | None:
+    decided = tx.one(
+        "add_decision", approval=row["id"], person=ask.person, decision=ask.decision, channel=ask.channel,
+        reason=ask.reason or None,
+    )  # fmt: skip
+    if decided is None:
+        return None
+    return tx.one(
+        "settle_approval", id=row["id"], version=row["version"], revision=ask.revision, digest=ask.digest, state=state
+    )
+
+
+def _permit(tx: Transaction, key: SigningKey, row: Row, ask: Ask, settled: Row) -> None:
+    permit = sign(
+        key, approval_id=str(row["id"]), digest=row["digest"], person=ask.person, decided_at=settled["decided_at"]
+    )
+    tx.run(
+        "add_permit", approval=row["id"], person=permit.person, key_id=permit.key_id, digest=permit.digest,
+        decided_at=permit.decided_at, signature=permit.signature,
+    )  # fmt: skip
+
+
+def _event(tx: Transaction, row: Row, ask: Ask, state: ApprovalState, people: tuple[str, ...]) -> Event | None:
+    match state:
+        case ApprovalState.DENIED:
+            return ApprovalDenied(ask.person, ask.reason)
+        case ApprovalState.APPROVED:
+            execution = tx.one("add_execution", approval=row["id"], incident=row["incident_id"], phase="run")
+            if execution is None:
+                raise IllegalTransition("this approval already has an execution")
+            return ApprovalGranted(people, str(execution["id"]))
+        case _:
+            return None
+
+
+# --- Steps of the queue `api` ------------------------------------------------------------------------------------
+
+
+def open_approval(held: Held) -> Save:
+    """Opens the approval of a drafted proposal, after checking that the proposal is the one its digest names."""
+
+    def save(tx: Transaction) -> Event:
+        proposal = tx.one("proposal", id=held.step.args["proposal"])
+        if proposal is None or digest(proposal["document"]) != proposal["digest"]:
+            raise Unreachable("store", "the proposal is not the one its digest names", permanent=True)
+        opened = tx.one("add_approval", proposal=proposal["id"])
+        if opened is None:
+            raise Unreachable("store", "the approval was not stored")
+        return ApprovalOpened(str(opened["id"]))
+
+    return save
+
+
+def void_approvals(held: Held) -> Save:
+    """The alert is over: what waited for a decision is cancelled."""
+
+    def save(tx: Transaction) -> Event | None:
+        for row in tx.all("open_approvals", incident=held.step.incident_id):
+            tx.one("end_approval", id=row["id"], state=ApprovalState.CANCELLED)
+            tx.audit(held.step.incident_id, "api", "ApprovalCancelled", {"note": "the alert is over"})
+        return None
+
+    return save
+
+
+def authorise_rollback(held: Held) -> Save:
+    """The approval covered a rollback on regression; it gets its execution row."""
+
+    def save(tx: Transaction) -> Event:
+        runs = [row for row in tx.all("executions", incident=held.step.incident_id) if row["phase"] == "run"]
+        if not runs:
+            raise Unreachable("store", "there is no execution to roll back", permanent=True)
+        added = tx.one(
+            "add_execution", approval=runs[-1]["approval_id"], incident=held.step.incident_id, phase="rollback"
+        )
+        if added is None:
+            raise Unreachable("store", "a rollback of this approval was authorised before", permanent=True)
+        return RollbackAuthorised(str(added["id"]))
+
+    return save
+
+
+def expire(runner: Runner) -> int:
+    """Ends what nobody decided in time: expired means denied. Returns how many. Raises Unreachable."""
+    with runner.store.transaction() as tx:
+        overdue = tx.all("overdue_approvals")
+    ended = 0
+    for row in overdue:
+        with runner.store.transaction() as tx:
+            incident = tx.incident(row["incident_id"], lock=True)
+            if incident is None or tx.one("end_approval", id=row["id"], state=ApprovalState.EXPIRED) is None:
+                continue
+            ended += 1
+            if incident.state is IncidentState.AWAITING_APPROVAL:
+                runner.apply(tx, incident, ApprovalExpired(), actor="api")
+    return ended

@@ -1,0 +1,238 @@
+"""The investigation's steps: answer one check, attribute the change, draft the proposal."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from agent.database.checks import CHECKS
+from agent.events import CheckAnswered, ProposalDrafted, ProposalRefused
+from agent.incident import Answered, Incident, Milestone
+from agent.metric_checks import Answer, Change, recent_change, traffic_surge
+from agent.ports import NoData
+from connectors.store.store import Transaction, jsonb
+from connectors.unreachable import Unreachable
+from guardrails.action import UnknownAction, action_from_params, action_to_params
+from guardrails.judge import judge
+from guardrails.permit import digest, proposal_document
+from service.steps import evidence
+from service.steps.evidence import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.events import Event
+    from agent.ports import Metrics
+    from agent.runbook.skill import Check, Skill
+    from guardrails.action import Action
+    from guardrails.verdict import Verdict
+    from service.ports import Ports
+    from service.steps.runner import Handler, Held, Save
+
+
+def load_incident(held: Held) -> Incident:
+    """Raises Unreachable when there is none."""
+    with held.runner.store.transaction() as tx:
+        incident = tx.incident(held.step.incident_id or 0)
+    if incident is None:
+        raise Unreachable("store", "the incident is gone", permanent=True)
+    return incident
+
+
+def check(ports: Ports, ask: Callable[[Ports, Incident, Skill, Check], Found]) -> Handler:
+    """Answers the check that the step names; `ask` is how this process looks."""
+
+    def handle(held: Held) -> Save:
+        incident = load_incident(held)
+        skill = ports.skills[incident.skill or ""]
+        asked = skill.checks[held.step.args["check"]]
+        found = ask(ports, incident, skill, asked)
+
+        def save(tx: Transaction) -> Event:
+            number = evidence.store(tx, held.step, asked.id, asked.tool, found)
+            return CheckAnswered(asked.id, Answered(found.status, found.summary, number))
+
+        return save
+
+    return handle
+
+
+def ask_agent(ports: Ports, incident: Incident, skill: Skill, asked: Check) -> Found:  # noqa: ARG001 one signature
+    """Checks of the queue `agent`: the database, plain metrics, changes."""
+    match asked.tool:
+        case "database":
+            return _ask_database(ports, incident, asked)
+        case "metrics":
+            return _found(_ask_traffic(ports, incident))
+        case "changes":
+            return _found(_ask_changes(ports, incident))
+        case "causal":
+            raise Unreachable("causal", "this process does not serve the causal queue", permanent=True)
+
+
+def _found(answer: Answer) -> Found:
+    return Found(answer.status, answer.summary, answer.data)
+
+
+def _ask_database(ports: Ports, incident: Incident, asked: Check) -> Found:
+    if incident.target is None:
+        return Found("not_visible", "no configured target belongs to this alert", {})
+    reader = ports.reader(incident.target)
+    known = evidence.known(ports.store, incident.id)
+    seen = CHECKS[asked.query].run(reader, {name: data for name, data in known.items() if name in CHECKS})
+    return Found(seen.status, seen.summary, seen.data)
+
+
+def _ask_traffic(ports: Ports, incident: Incident) -> Answer:
+    metric = ports.configuration.traffic()
+    if ports.metrics is None or metric is None:
+        return Answer("not_visible", "no Prometheus or no traffic metric is configured", {})
+    start, now = window(ports, incident)
+    series = ports.metrics.query_range(metric.query, start, now, ports.configuration.ranking.step_s)
+    rows = () if isinstance(series, NoData) else series
+    own = tuple(one for one in rows if one.labels.get(metric.service_label) == incident.service)
+    return traffic_surge(own or rows, incident.milestones[Milestone.IMPACT_START].timestamp())
+
+
+def _ask_changes(ports: Ports, incident: Incident) -> Answer:
+    impact = incident.milestones[Milestone.IMPACT_START]
+    with ports.store.transaction() as tx:
+        rows = tx.all("changes_between", start=impact - timedelta(hours=1), end=impact + timedelta(minutes=5))
+    services = ports.configuration.reachable(incident.service or "")
+    changes = [Change(row["service"], row["version"], row["summary"], row["at"]) for row in rows]
+    return recent_change(changes, services, impact)
+
+
+def window(ports: Ports, incident: Incident) -> tuple[Any, Any]:
+    """From before the impact until now, by the store's clock."""
+    with ports.store.transaction() as tx:
+        now = tx.now()
+    return incident.milestones[Milestone.IMPACT_START] - timedelta(seconds=ports.configuration.ranking.before_s), now
+
+
+# --- The proposal ------------------------------------------------------------------------------------------------
+
+
+def propose(ports: Ports) -> Handler:
+    """Builds the typed action from evidence, lets the guardrail judge it, stores what an approver will sign."""
+
+    def handle(held: Held) -> Save:
+        incident = load_incident(held)
+        skill = ports.skills[incident.skill or ""]
+        remedy = next(fix for fix in skill.remediations if fix.id == held.step.args["remediation"])
+        known = evidence.known(ports.store, incident.id)
+        target = incident.target or ""
+        if remedy.cause in incident.working.barred:
+            return _refuse("the same fix did not help before; ask for another look to try it again")
+        try:
+            action = action_from_params(remedy.action, _params(remedy.action, known.get(remedy.params_from, {})))
+        except UnknownAction as error:
+            return _refuse(f"no action could be built from the evidence: {error}")
+        proposal_id = str(uuid.uuid4())
+        facts = ports.facts(target, action)
+        verdict = judge(action, facts, ports.configuration.rules, proposal_id=proposal_id)
+        if not verdict.allowed:
+            return _refuse(*(f"{finding.why} ({finding.fix})" for finding in verdict.findings if finding.level == "refuse"))
+        identity = ports.identity(target)
+        verification = verification_of(ports, incident, roll_back=remedy.roll_back_on_regression)
+        return lambda tx: _store_proposal(
+            tx, ports, incident, proposal_id, target, identity, action, verdict, verification, asdict(facts)
+        )
+
+    return handle
+
+
+_PARAMS = {"create_index_concurrently": ("schema", "table", "columns")}
+
+
+def _params(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The action's own parameters out of a check's data."""
+    return {name: data[name] for name in _PARAMS.get(kind, ()) if name in data}
+
+
+def _refuse(*reasons: str) -> Save:
+    event = ProposalRefused(reasons or ("the guardrail gave no reason",))
+    return lambda _tx: event
+
+
+def verification_of(ports: Ports, incident: Incident, *, roll_back: bool) -> dict[str, Any]:
+    """What will count as recovery: part of what the approver signs. expr null: inconclusive, whatever happens."""
+    plan = ports.configuration.verification
+    expr = expression_of(ports.metrics, ports, incident)
+    return {
+        "expr": expr,
+        "window_s": _canonical(plan.window_s),
+        "deadline_s": _canonical(plan.deadline_s),
+        "step_s": _canonical(plan.step_s),
+        "rollback_on_regression": roll_back,
+    }
+
+
+def _canonical(seconds: float) -> int | float:
+    """Whole numbers as integers, so that JSON from the store and JSON we built are the same bytes."""
+    return int(seconds) if float(seconds).is_integer() else seconds
+
+
+def expression_of(metrics: Metrics | None, ports: Ports, incident: Incident) -> str | None:
+    """The alert's own expression: from Prometheus' rules, else the SLI declared in stanch.yaml, else None."""
+    if metrics is not None:
+        try:
+            rule = metrics.rule(incident.alertname, incident.labels)
+        except Unreachable:
+            rule = None
+        if rule is not None:
+            return rule.expr
+    return ports.configuration.sli(incident.alertname)
+
+
+def _store_proposal(
+    tx: Transaction,
+    ports: Ports,
+    incident: Incident,
+    proposal_id: str,
+    target: str,
+    identity: dict[str, Any],
+    action: Action,
+    verdict: Verdict,
+    verification: dict[str, Any],
+    facts: dict[str, Any],
+) -> Event:
+    policy, now = ports.configuration.rules, tx.now()
+    decide_by = now + timedelta(seconds=policy.decide_within_s)
+    start_by = decide_by + timedelta(seconds=policy.start_within_s)
+    revision = incident.working.revision + 1
+    document = proposal_document(
+        incident=incident.key,
+        proposal=proposal_id,
+        revision=revision,
+        target_kind="postgresql",
+        target_identity=identity,
+        action=action,
+        rendered=verdict.rendered,
+        verification=verification,
+        decide_by=decide_by,
+        start_by=start_by,
+        approvers_needed=verdict.approvers_needed,
+    )
+    tx.run(
+        "add_proposal",
+        id=proposal_id,
+        incident=incident.id,
+        revision=revision,
+        action=action.kind,
+        params=jsonb(action_to_params(action)),
+        target=target,
+        command=verdict.rendered.command,
+        cleanup=verdict.rendered.cleanup,
+        rollback=verdict.rendered.rollback,
+        document=jsonb(document),
+        digest=digest(document),
+        verdict=jsonb(asdict(verdict)),
+        facts=jsonb(facts),
+        decide_by=decide_by,
+        start_by=start_by,
+        approvers_needed=verdict.approvers_needed,
+    )
+    return ProposalDrafted(proposal_id, revision, verdict.rendered.command)

@@ -1,0 +1,121 @@
+"""Writes the postmortem to the store and to disk, and moves the skill's evidence counts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from agent import postmortem as text
+from agent.events import PostmortemWritten
+from agent.incident import Incident, Outcome
+from connectors.store.store import Row, Transaction, jsonb
+from connectors.unreachable import Unreachable
+
+if TYPE_CHECKING:
+    from agent.events import Event
+    from service.ports import Ports
+    from service.steps.runner import Handler, Held, Save
+
+NOT_TOLD = frozenset({"Progress", "VerificationSampled"})
+"""Repeated audit rows that a timeline does not repeat."""
+
+
+def postmortem(ports: Ports) -> Handler:
+    def handle(held: Held) -> Save:
+        with ports.store.transaction() as tx:
+            incident = tx.incident(held.step.incident_id or 0)
+            if incident is None:
+                raise Unreachable("store", "the incident is gone", permanent=True)
+            post = collect(tx, incident)
+        markdown = text.markdown(post)
+        path = write(ports.data_dir / "postmortems", incident.key, markdown, post)
+
+        def save(tx: Transaction) -> Event:
+            tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
+            for cause, name, outcome in counts(incident):
+                tx.run(
+                    "count_for_skill",
+                    skill=incident.skill, cause=cause, name=name, incident=incident.id, outcome=outcome,
+                )  # fmt: skip
+            return PostmortemWritten(str(path))
+
+        return save
+
+    return handle
+
+
+def counts(incident: Incident) -> list[tuple[str, str, str]]:
+    """(cause, what, outcome) to count, from a verified end only: anything else taught nothing about the cause."""
+    conclusion = incident.working.conclusion
+    if conclusion is None or incident.skill is None:
+        return []
+    if incident.outcome not in {Outcome.RECOVERED, Outcome.NOT_RECOVERED, Outcome.REGRESSED}:
+        return []
+    fix = (conclusion.cause, "fix", str(incident.outcome))
+    if incident.outcome is not Outcome.RECOVERED:
+        return [fix]
+    answered = incident.working.answered.items()
+    return [fix, *((conclusion.cause, name, one.status) for name, one in answered if one.status in {"yes", "no"})]
+
+
+def collect(tx: Transaction, incident: Incident) -> dict[str, Any]:
+    """Everything the store knows of the incident, as the structured postmortem."""
+    proposal = tx.one("latest_proposal", incident=incident.id)
+    approval = tx.one("approval_for_proposal", proposal=proposal["id"]) if proposal else None
+    decisions = tx.all("decisions", approval=approval["id"]) if approval else []
+    return text.structured(
+        incident,
+        timeline=[_told(row) for row in tx.all("audit_of", incident=incident.id, after=0, limit=1000)
+                  if row["action"] not in NOT_TOLD or "to" in row["data"]],
+        evidence=[
+            {"id": row["id"], "name": row["name"], "status": row["status"], "summary": row["summary"],
+             "sha256": row["sha256"]}
+            for row in tx.all("evidence", incident=incident.id)
+        ],
+        proposal=None if proposal is None else {
+            "action": proposal["action"], "params": proposal["params"], "command": proposal["command"],
+            "rollback": proposal["rollback"], "digest": proposal["digest"], "revision": proposal["revision"],
+            "locks": proposal["verdict"]["locks"],
+        },
+        decisions=[{**row, "at": row["at"].isoformat()} for row in decisions],
+        executions=[
+            {"phase": row["phase"], "state": row["state"], "detail": (row["result"] or {}).get("detail", "")}
+            for row in tx.all("executions", incident=incident.id)
+        ],
+        written_at=tx.now(),
+    )  # fmt: skip
+
+
+def _told(row: Row) -> dict[str, Any]:
+    return {
+        "at": row["at"].isoformat(),
+        "actor": row["actor"],
+        "action": row["action"],
+        "note": row["data"].get("note", ""),
+    }
+
+
+def write(folder: Path, key: str, markdown: str, post: dict[str, Any]) -> Path:
+    """Both files, each replaced whole: a reader never sees half of one. Raises Unreachable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / f"{key}.json", orjson.dumps(post, option=orjson.OPT_INDENT_2))
+        path = folder / f"{key}.md"
+        _replace(path, markdown.encode())
+    except OSError as error:
+        raise Unreachable("postmortem folder", f"{error.strerror}: {folder}") from error
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).replace(path)
+    path.chmod(0o644)

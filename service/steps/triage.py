@@ -1,0 +1,35 @@
+"""Triage: which skill, which target, how far Stanch may go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.events import Triaged
+from agent.incident import Mode
+from agent.runbook.match import pick
+from connectors.unreachable import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.runbook.skill import Skill
+    from service.configuration import Configuration
+    from service.steps.runner import Handler, Held, Save
+
+GENERIC = "generic-triage"
+"""The skill for everything no other fits: it investigates, reports and asks a human."""
+
+
+def triage(configuration: Configuration, skills: Mapping[str, Skill]) -> Handler:
+    def handle(held: Held) -> Save:
+        with held.runner.store.transaction() as tx:
+            incident = tx.incident(held.step.incident_id or 0)
+        if incident is None:
+            raise Unreachable("store", "the incident is gone", permanent=True)
+        target = configuration.target_for(incident.labels)
+        skill = pick(skills.values(), incident.labels, has_target=target is not None) or skills[GENERIC]
+        mode = configuration.targets[target].mode if target else Mode.OBSERVE
+        event = Triaged(skill.name, target, mode, incident.labels.get("service"))
+        return lambda _tx: event
+
+    return handle
