@@ -40,11 +40,11 @@ class Release:
         return only
 
     def env(self, component: str) -> dict[str, str]:
-        """Settings given as plain text. The chart uses no `valueFrom`; one would fail here."""
-        return {entry["name"]: entry["value"] for entry in self.container(component)["env"]}
+        """Settings given as plain text."""
+        return {entry["name"]: entry["value"] for entry in self.container(component)["env"] if "value" in entry}
 
     def readable_secrets(self, component: str) -> dict[str, set[str]]:
-        """Secret name → keys mounted; {"*"} means every key of that Secret."""
+        """Secret name → keys given to the process as a file or a variable; "*" stands for every key of that Secret."""
         mounted = {mount["name"] for mount in self.container(component)["volumeMounts"]}
         found: dict[str, set[str]] = {}
         for volume in self.pod(component)["volumes"]:
@@ -52,7 +52,16 @@ class Release:
                 items = volume["secret"].get("items")
                 keys = {item["key"] for item in items} if items else {"*"}
                 found.setdefault(volume["secret"]["secretName"], set()).update(keys)
+        for source in self.container(component).get("envFrom", []):
+            found.setdefault(source["secretRef"]["name"], set()).add("*")
+        for reference in self.secret_variables(component).values():
+            found.setdefault(reference["name"], set()).add(reference["key"])
         return found
+
+    def secret_variables(self, component: str) -> dict[str, dict[str, str]]:
+        """Variable → {name, key} of the Secret it comes from."""
+        env = self.container(component)["env"]
+        return {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env if "valueFrom" in entry}
 
 
 def render(values: Manifest | None = None, *, name: str = "stanch") -> Release:

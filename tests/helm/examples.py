@@ -7,9 +7,7 @@ from typing import Any
 OBSERVE_ONE_TARGET: dict[str, Any] = {
     "prometheusUrl": "http://prometheus.monitoring:9090",
     "config": {
-        "targets": [
-            {"name": "shop", "mode": "observe", "diagnose_dsn_file": "/etc/stanch/diagnose/shop"},
-        ],
+        "targets": {"shop": {"mode": "observe", "diagnose_dsn_file": "/etc/stanch/diagnose/shop"}},
     },
     "secrets": {"diagnose": "stanch-diagnose"},
     "executor": {"replicas": 0},
@@ -25,22 +23,18 @@ EVERYTHING: dict[str, Any] = {
     "prometheusUrl": "https://prometheus.example",
     "publicUrl": "https://stanch.example",
     "config": {
-        "targets": [
-            {
-                "name": "shop",
+        "targets": {
+            "shop": {
                 "mode": "act",
                 "diagnose_dsn_file": "/etc/stanch/diagnose/shop",
                 "fix_dsn_file": "/etc/stanch/fix/shop-fix",
                 "signal_dsn_file": "/etc/stanch/fix/shop-signal",
+                "selector": {"job": "shop.*"},
             },
-        ],
-        "approvers": {"anna": {"slack": "U0123"}},
+        },
+        "graph": [["web", "shop"]],
     },
     "secrets": {"diagnose": "stanch-diagnose", "fix": "stanch-fix"},
-    "pagerduty": {"webhook": True, "api": True},
-    "slack": {"enabled": True, "socketMode": True, "channel": "#incidents"},
-    "oidc": {"issuer": "https://login.example", "clientId": "stanch"},
-    "model": {"name": "openai:example", "baseUrl": "http://model.ml:8080/v1"},
     "serve": {"replicas": 3, "podDisruptionBudget": True},
     "service": {"type": "LoadBalancer", "port": 8080},
     "ingress": {

@@ -104,16 +104,9 @@ def test_the_schema_refuses_what_it_does_not_know_and_says_where(values: dict[st
     assert told in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        ({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.host"),
-        ({"oidc": {"issuer": "https://login.example"}}, "oidc.issuer needs oidc.clientId"),
-    ],
-)
-def test_half_a_setting_is_refused_with_what_is_missing(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(helm_python.HelmRenderError, match=told):
-        render(values)
+def test_an_ingress_without_a_host_is_refused() -> None:
+    with pytest.raises(helm_python.HelmRenderError, match="needs ingress"):
+        render({"ingress": {"enabled": True}})
 
 
 def schema_paths(schema: dict[str, Any], defs: dict[str, Any], prefix: str = "") -> set[str]:

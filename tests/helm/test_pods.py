@@ -44,7 +44,7 @@ def test_each_process_has_an_account_of_its_own_without_a_token(process: str) ->
 @pytest.mark.parametrize(
     ("component", "args"),
     [
-        ("serve", ["serve", "--host", "0.0.0.0", "--port", "8000"]),  # noqa: S104 - inside the pod, behind its Service
+        ("serve", ["serve"]),
         ("worker", ["worker", "--queue", "agent"]),
         ("causal", ["worker", "--queue", "causal"]),
         ("executor", ["executor"]),
@@ -150,7 +150,8 @@ def test_the_service_and_the_policy_open_the_port_that_serve_is_told_to_listen_o
     release = render(EVERYTHING)
     serve = release.container("serve")
     (port,) = serve["ports"]
-    assert serve["args"][-2:] == ["--port", str(port["containerPort"])]
+    assert release.env("serve")["STANCH_BIND_PORT"] == str(port["containerPort"])
+    assert release.env("serve")["STANCH_BIND_HOST"] == "0.0.0.0"  # noqa: S104 - in the pod, behind its Service
     assert [found["targetPort"] for found in release.objects["serve-service"]["spec"]["ports"]] == [port["name"]]
     (rule,) = release.objects["serve-networkpolicy"]["spec"]["ingress"]
     assert [found["port"] for found in rule["ports"]] == [port["name"]]

@@ -15,7 +15,4 @@
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- fail "ingress.enabled needs ingress.host" -}}
 {{- end -}}
-{{- if and .Values.oidc.issuer (not .Values.oidc.clientId) -}}
-{{- fail "oidc.issuer needs oidc.clientId" -}}
-{{- end -}}
 {{- end }}
