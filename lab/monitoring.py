@@ -94,38 +94,59 @@ def alertmanager_config(webhook_url: str, credentials_file: str) -> dict[str, An
     }
 
 
-def service_graph() -> list[list[str]]:
-    """[caller, callee] for stanch.yaml."""
-    return [list(edge) for edge in SERVICE_GRAPH]
+def stanch_sections() -> dict[str, Any]:
+    """The parts of stanch.yaml that describe the shop; targets, approvers and policy are the caller's."""
+    return {
+        "graph": [list(edge) for edge in SERVICE_GRAPH],
+        "metrics": causal_metrics(),
+        # One sample a second, a minute and a half of them before the impact: what a fresh demo has to compare with.
+        "ranking": {"before_s": 90.0, "step_s": float(SCRAPE_INTERVAL_S)},
+        "verification": {"window_s": 30.0, "deadline_s": 180.0, "step_s": float(SCRAPE_INTERVAL_S)},
+    }
 
 
 def target_labels() -> dict[str, str]:
-    """The labels by which stanch.yaml ties a graph node and its metrics to the database that can be repaired."""
+    """The labels of the database that can be repaired, for its target's selector."""
     return {"service": TARGET_SERVICE}
 
 
 def causal_metrics() -> list[dict[str, str]]:
-    """{metric, query, service_label} for stanch.yaml: each query gives one series a service.
+    """For stanch.yaml's `metrics`: each query gives one series a service.
 
     Written so that a quiet service gives 0, not no series, wherever 0 is the truth; a latency without requests
-    stays absent. The service_label names the service a series belongs to.
+    stays absent.
     """
     window = f"[{WINDOW_S}s]"
+    seconds = "http_server_request_duration_seconds"
     requests = f"sum by (service) (rate(http_server_requests_total{window}))"
     failed = f'sum by (service) (rate(http_server_requests_total{{code=~"5.."}}{window}))'
-    queries = {
-        "latency_p99_seconds": "histogram_quantile(0.99, sum by (service, le) "
-        f"(rate(http_server_request_duration_seconds_bucket{window})))",
-        "latency_mean_seconds": f"sum by (service) (rate(http_server_request_duration_seconds_sum{window})) / "
-        f"sum by (service) (rate(http_server_request_duration_seconds_count{window}))",
-        "requests_per_second": requests,
-        "errors_per_second": f"{failed} or 0 * {requests}",
-        "pool_waiting": "sum by (service) (db_pool_requests_waiting)",
-        "pool_in_use": "sum by (service) (db_pool_connections_in_use)",
-        "cpu_cores": f'sum by (service) (rate(process_cpu_seconds_total{{service!="load"}}{window}))',
-        "rows_read_by_scans_per_second": f"sum by (service) (rate(pg_stat_user_tables_seq_tup_read{window}))",
-        "active_sessions": 'sum by (service) (pg_stat_activity_count{state="active"})',
-        "statement_seconds_per_second": f"sum by (service) (rate(pg_stat_statements_seconds_total{window}))",
-        "commits_per_second": f"sum by (service) (rate(pg_stat_database_xact_commit{window}))",
-    }
-    return [{"metric": metric, "query": query, "service_label": "service"} for metric, query in queries.items()]
+    families = (
+        (
+            "latency_p99_seconds",
+            "latency",
+            f"histogram_quantile(0.99, sum by (service, le) (rate({seconds}_bucket{window})))",
+        ),
+        (
+            "latency_mean_seconds",
+            "latency",
+            f"sum by (service) (rate({seconds}_sum{window})) / sum by (service) (rate({seconds}_count{window}))",
+        ),
+        ("requests_per_second", "traffic", requests),
+        ("errors_per_second", "errors", f"{failed} or 0 * {requests}"),
+        ("pool_waiting", "saturation", "sum by (service) (db_pool_requests_waiting)"),
+        ("pool_in_use", "saturation", "sum by (service) (db_pool_connections_in_use)"),
+        ("cpu_cores", "saturation", f'sum by (service) (rate(process_cpu_seconds_total{{service!="load"}}{window}))'),
+        ("active_sessions", "saturation", 'sum by (service) (pg_stat_activity_count{state="active"})'),
+        (
+            "rows_read_by_scans_per_second",
+            "other",
+            f"sum by (service) (rate(pg_stat_user_tables_seq_tup_read{window}))",
+        ),
+        (
+            "statement_seconds_per_second",
+            "latency",
+            f"sum by (service) (rate(pg_stat_statements_seconds_total{window}))",
+        ),
+        ("commits_per_second", "traffic", f"sum by (service) (rate(pg_stat_database_xact_commit{window}))"),
+    )
+    return [{"name": name, "kind": kind, "query": query, "service_label": "service"} for name, kind, query in families]

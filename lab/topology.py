@@ -55,6 +55,15 @@ class Ports:
                 chosen.append(port)
         return cls(*chosen)
 
+    def scrape_targets(self) -> dict[str, str]:
+        return {
+            "storefront": _address(self.storefront),
+            "orders": _address(self.orders),
+            "payments": _address(self.payments),
+            DEFAULT_SERVICE: _address(self.exporter),
+            "load": _address(self.load),
+        }
+
 
 class Shop:
     """Ports are chosen at once, so that Prometheus can be told of them before `start()`.
@@ -92,13 +101,7 @@ class Shop:
 
     def scrape_targets(self) -> dict[str, str]:
         """Service → host:port, for monitoring.scrape_configs."""
-        return {
-            "storefront": _address(self.ports.storefront),
-            "orders": _address(self.ports.orders),
-            "payments": _address(self.ports.payments),
-            DEFAULT_SERVICE: _address(self.ports.exporter),
-            "load": _address(self.ports.load),
-        }
+        return self.ports.scrape_targets()
 
     def start(self) -> None:
         """Everything but the load, side by side. Raises ServerFailed; what did start is the group's to end."""

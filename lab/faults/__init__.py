@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from lab.faults.fault import CannotInjectError, Change, Fault
 from lab.faults.missing_index import MissingIndex
 
-if TYPE_CHECKING:
-    from lab.faults.fault import Fault
+__all__ = ["FAULTS", "CannotInjectError", "Change", "Fault", "named"]
 
 FAULTS: tuple[Fault, ...] = (MissingIndex(),)
 

@@ -12,11 +12,10 @@ class CannotInjectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The deploy or setting a fault comes with, as a delivery pipeline would report it to /webhooks/changes."""
+    """The deploy a fault comes with, as a delivery pipeline would report it to /webhooks/changes."""
 
-    reference: str
-    kind: str
     service: str
+    version: str
     summary: str
 
 

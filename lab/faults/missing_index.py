@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import errors, sql
@@ -14,6 +14,7 @@ from lab.faults.fault import CannotInjectError, Change
 from lab.shop.seed import DATABASE
 
 INDEX = "orders_customer_idx"
+_DEPLOY = Change(service="orders", version="orders-881", summary="drop index orders_customer_idx, reported as unused")
 _SQL = named_sql.load("lab.faults", "missing_index.sql")
 # The lock is held for milliseconds, but whoever asks for it queues everyone behind: short waits, several tries.
 _LOCK_TIMEOUT_MS = 500
@@ -26,14 +27,7 @@ class MissingIndex:
     component: str = "orders-db"
     mechanism: str = "no index serves orders by customer, newest first, so each list scans the whole table"
     expected_action: str | None = "create_index_concurrently"
-    change: Change | None = field(
-        default_factory=lambda: Change(
-            reference="orders-881",
-            kind="deploy",
-            service="orders",
-            summary="orders 881: drop index orders_customer_idx, reported as unused",
-        )
-    )
+    change: Change | None = _DEPLOY
 
     def inject(self, admin_dsn: str) -> float:
         with _connect(admin_dsn) as connection:

@@ -99,7 +99,7 @@ def _fill(dsn: str, rows: int, progress: Callable[[str, float], None]) -> None:
         # A seed of its own for each batch: the same orders every time, whichever connection takes it.
         filling = [connections.submit(_run, dsn, _SQL["fill_orders"], part, i) for i, part in enumerate(parts)]
         for done, _ in enumerate(as_completed(filling)):
-            progress("orders", 0.05 + 0.55 * (done + 1) / len(filling))
+            progress("orders", round(0.05 + 0.55 * (done + 1) / len(filling), 3))
         _all_succeeded(filling)
         progress("indexes", 0.6)
         _all_succeeded(
