@@ -23,8 +23,9 @@ GUIDE = CHART.parents[1] / "docs" / "guide" / "kubernetes.md"
 
 
 def example_of_the_guide() -> dict[str, Any]:
-    """The one block of values in the guide."""
-    (block,) = [part.split("```")[0] for part in GUIDE.read_text().split("```yaml\n")[1:]]
+    """The block of values in the guide."""
+    blocks = [part.split("```")[0] for part in GUIDE.read_text().split("```yaml\n")[1:]]
+    (block,) = [found for found in blocks if found.startswith("image:")]
     values: dict[str, Any] = yaml.safe_load(block)
     return values
 
