@@ -71,7 +71,7 @@ class Policy:
         Raises:
             UnusablePolicy: an unknown key, a wrong type, a number out of range, a freeze that ends before it begins.
         """
-        section = _mapping("policy", document.get("policy") or {})
+        section = _mapping("policy", _or(document.get("policy"), {}))
         if unknown := sorted(set(section) - _KEYS):
             raise UnusablePolicy(f"policy has no key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
         default = cls()
@@ -79,11 +79,11 @@ class Policy:
             approvers=_approvers(document.get("approvers")),
             decide_within_s=_seconds(section, "decide_within_s", default.decide_within_s),
             start_within_s=_seconds(section, "start_within_s", default.start_within_s),
-            approvers_by_risk=_by_risk(section.get("approvers_needed") or {}, default.approvers_by_risk),
-            self_approval_in=_environments(section.get("self_approval_in") or ()),
-            never=_never(section.get("never") or ()),
-            freezes=_freezes(section.get("freeze") or ()),
-            rate_limit=_rate_limit(section.get("rate_limit") or {}),
+            approvers_by_risk=_by_risk(_or(section.get("approvers_needed"), {}), default.approvers_by_risk),
+            self_approval_in=_environments(_or(section.get("self_approval_in"), ())),
+            never=_never(_or(section.get("never"), ())),
+            freezes=_freezes(_or(section.get("freeze"), ())),
+            rate_limit=_rate_limit(_or(section.get("rate_limit"), {})),
             large_table_bytes=int(_number(section, "large_table_bytes", default.large_table_bytes)),
             long_transaction_s=_seconds(section, "long_transaction_s", default.long_transaction_s),
         )
@@ -115,6 +115,11 @@ _KEYS = frozenset(
         "long_transaction_s",
     }
 )
+
+
+def _or(value: object, default: object) -> object:
+    """An empty key of a YAML file (None) counts as left out; an empty list where a mapping belongs does not."""
+    return default if value is None else value
 
 
 def _mapping(name: str, value: object) -> Mapping[str, object]:
