@@ -24,6 +24,14 @@ LOG = VENV / "install.log"
 STAMP = VENV / "stanch-installed.json"
 OLDEST = (3, 11)
 SAY_EVERY_S = 15.0
+UNREACHABLE = (
+    "NewConnectionError",
+    "NameResolutionError",
+    "ConnectTimeout",
+    "SSLError",
+    "dns error",
+    "tcp connect error",
+)
 
 # What is needed to test holds what is needed to run.
 REQUIREMENTS = {"run": ROOT / "requirements.txt", "test": ROOT / "requirements-test.txt"}
@@ -236,10 +244,15 @@ def watch(step: subprocess.Popen[bytes], what: str, clock: Clock, log: Path | No
 
 
 def telling_line(lines: list[str]) -> str:
-    """The line that says what went wrong: the last one with `error` in it, else the last one."""
+    """The line that says what went wrong: the last one with `error` in it, else the last one.
+
+    Behind an index that cannot be reached pip ends with "No matching distribution", which misleads.
+    """
     said = [line.strip() for line in lines if line.strip()]
     errors = [line for line in said if "error" in line.lower()]
-    return (errors or said or ["it said nothing"])[-1]
+    line = (errors or said or ["it said nothing"])[-1]
+    unreachable = any(sign in text for text in said for sign in UNREACHABLE)
+    return f"the package index cannot be reached ({line})" if unreachable else line
 
 
 def write_launcher(path: Path) -> None:
