@@ -88,6 +88,8 @@ def _member(members: tuple[Any, ...], data: Any) -> Any:
 
 
 def _scalar(kind: Any, data: Any) -> Any:
+    if kind is Any:
+        return data
     if typing.get_origin(kind) is Literal:
         if data not in typing.get_args(kind):
             raise TypeError(f"{data!r} is none of {typing.get_args(kind)}")
