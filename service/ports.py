@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
+    from agent.database.snapshot import NotVisible
     from agent.ports import Metrics, TargetReader, TargetWriter
     from agent.runbook.skill import Skill
     from connectors.store.store import Store
@@ -30,8 +33,8 @@ class Ports:
     metrics: Metrics | None
     data_dir: Path
     public_url: str
-    reader: Callable[[str], TargetReader]
+    reader: Callable[[str], AbstractContextManager[TargetReader]]
     writer: Callable[[str], TargetWriter]
-    facts: Callable[[str, Action], Facts]
+    facts: Callable[[str, Action, datetime, int], tuple[Facts, tuple[NotVisible, ...]]]
     identity: Callable[[str], dict[str, Any]]
     verify_keys: VerifyKeys

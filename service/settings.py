@@ -26,6 +26,8 @@ SECRETS = frozenset(
         "slack_app_token",
         "model_api_key",
         "signing_key",
+        "verify_keys",
+        "dev_login",
         "oidc_client_secret",
         "api_token",
     }
@@ -68,6 +70,7 @@ class Settings(BaseSettings):
     verify_keys: str = ""
     api_tokens_file: Path | None = None
     api_token: SecretStr | None = None
+    dev_login: SecretStr | None = None
     data_dir: Path = Path("var")
     bind_host: str = "127.0.0.1"
     bind_port: int = Field(default=8741, ge=0, le=65535)

@@ -28,7 +28,11 @@ ZOMBIE = ("Z", "X")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One started process; `leftovers` are files or directories to remove once it has ended."""
+    """One started process; `leftovers` are files or directories to remove once it has ended.
+
+    `territory`: a working directory, and the `program` that only this server runs there. Empty: none. PostgreSQL's
+    backends lead sessions of their own and, when somebody kills their postmaster, are nobody's children any more.
+    """
 
     name: str
     pid: int
@@ -38,6 +42,8 @@ class Record:
     stop_signal: int
     grace_s: float
     leftovers: tuple[str, ...] = ()
+    program: str = ""
+    territory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,21 @@ def descendants(pid: int) -> tuple[Stat, ...]:
     return tuple(found)
 
 
+def inhabitants(record: Record) -> tuple[Stat, ...]:
+    """Processes of the record's program in its territory, whoever their parent is."""
+    if not record.territory:
+        return ()
+    return tuple(each for each in all_stats() if place_of(each.pid) == (record.territory, record.program))
+
+
+def place_of(pid: int) -> tuple[str, str] | None:
+    """Working directory and program; None: gone, or not ours to look at."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd"), os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 def alive(record: Record) -> bool:
     now = stat(record.pid)
     return (
@@ -128,7 +149,16 @@ def end(record: Record) -> None:
             wait_until_gone(record, KILL_WAIT_S)
         for each in below:
             signal_exactly(each.pid, each.start_ticks, signal.SIGKILL)
+    end_inhabitants(record)
     remove_leftovers(record)
+
+
+def end_inhabitants(record: Record) -> None:
+    deadline = time.monotonic() + KILL_WAIT_S
+    while (left := inhabitants(record)) and time.monotonic() < deadline:
+        for each in left:
+            signal_exactly(each.pid, each.start_ticks, signal.SIGKILL)
+        time.sleep(POLL_S)
 
 
 def remove_leftovers(record: Record) -> None:

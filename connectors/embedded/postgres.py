@@ -209,7 +209,9 @@ class EmbeddedPostgres:
             # https://www.postgresql.org/docs/current/server-shutdown.html
             stop_signal=signal.SIGINT,
             grace_s=30.0,
+            # PostgreSQL's own interlock; removed only after every process of the cluster is certain to be gone.
             leftovers=[self.data_dir / "postmaster.pid"],
+            territory=self.data_dir,
         )
 
     def stop(self) -> None:

@@ -146,6 +146,7 @@ class _Launch:
     stop_signal: signal.Signals
     grace_s: float
     leftovers: Sequence[Path]
+    territory: Path | None
 
 
 class ProcessGroup:
@@ -192,15 +193,18 @@ class ProcessGroup:
         stop_signal: signal.Signals = signal.SIGTERM,
         grace_s: float = 10.0,
         leftovers: Sequence[Path] = (),
+        territory: Path | None = None,
     ) -> Child:
         """Start a process and return once `ready()` says so; the log is appended to.
 
         `account` None: runs as we do. `port`: checked to be free first. `leftovers` are removed after the end,
-        however it ends. Raises ServerFailed when it ends or is not ready in time; it is then gone.
+        however it ends; `territory`: see keeper.Record. Raises ServerFailed when it ends or is not ready in time; it is then gone.
         """
         if port is not None and port_is_taken(port):
             raise ServerFailed(name, f"cannot start: port {port} on 127.0.0.1 is taken", log_path)
-        child = self._spawn(_Launch(name, argv, log_path, env, cwd, account, stdin, stop_signal, grace_s, leftovers))
+        child = self._spawn(
+            _Launch(name, argv, log_path, env, cwd, account, stdin, stop_signal, grace_s, leftovers, territory)
+        )
         try:
             self._wait_until_ready(child, ready, timeout_s)
         except BaseException:
@@ -266,6 +270,8 @@ class ProcessGroup:
                 stop_signal=launch.stop_signal,
                 grace_s=launch.grace_s,
                 leftovers=tuple(map(str, launch.leftovers)),
+                program=os.path.realpath(launch.argv[0]),
+                territory=os.path.realpath(launch.territory) if launch.territory else "",
             )
             path = self.run_dir / f"{self._count:04d}-{name}.process.json"
             keeper.write(record, path)

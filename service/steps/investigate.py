@@ -79,9 +79,9 @@ def _found(answer: Answer) -> Found:
 def _ask_database(ports: Ports, incident: Incident, asked: Check) -> Found:
     if incident.target is None:
         return Found("not_visible", "no configured target belongs to this alert", {})
-    reader = ports.reader(incident.target)
     known = evidence.known(ports.store, incident.id)
-    seen = CHECKS[asked.query].run(reader, {name: data for name, data in known.items() if name in CHECKS})
+    with ports.reader(incident.target) as reader:
+        seen = CHECKS[asked.query].run(reader, {name: data for name, data in known.items() if name in CHECKS})
     return Found(seen.status, seen.summary, seen.data)
 
 
@@ -131,15 +131,19 @@ def propose(ports: Ports) -> Handler:
         except UnknownAction as error:
             return _refuse(f"no action could be built from the evidence: {error}")
         proposal_id = str(uuid.uuid4())
-        facts = ports.facts(target, action)
+        with ports.store.transaction() as tx:
+            now, recent = tx.now(), tx.one("started_executions_since")
+        facts, hidden = ports.facts(target, action, now, recent["started"] if recent else 0)
         verdict = judge(action, facts, ports.configuration.rules, proposal_id=proposal_id)
         if not verdict.allowed:
-            return _refuse(*(f"{finding.why} ({finding.fix})" for finding in verdict.findings if finding.level == "refuse"))
+            refusals = [finding for finding in verdict.findings if finding.level == "refuse"]
+            return _refuse(*(f"{finding.why} ({finding.fix})" for finding in refusals))
         identity = ports.identity(target)
         verification = verification_of(ports, incident, roll_back=remedy.roll_back_on_regression)
         return lambda tx: _store_proposal(
-            tx, ports, incident, proposal_id, target, identity, action, verdict, verification, asdict(facts)
-        )
+            tx, ports, incident, proposal_id, target, identity, action, verdict, verification,
+            {**asdict(facts), "not_visible": [one.as_data() for one in hidden]},
+        )  # fmt: skip
 
     return handle
 

@@ -1,0 +1,148 @@
+"""The API process: FastAPI, and beside it the relay, the steps of the queue `api`, the sealer."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, status
+from fastapi.responses import ORJSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from connectors.broker import celery_app
+from connectors.unreachable import Unreachable
+from service import identity, loops, wiring
+from service.broadcast import Broadcast
+from service.context import Context
+from service.routes import approvals, health, incidents, pages, webhooks
+from service.settings import Settings, UnusableSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.responses import Response
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+STATIC = Path(__file__).parent / "static"
+
+
+def build_context(settings: Settings) -> Context:
+    """Raises UnusableSettings for whatever is missing, before anything listens."""
+    given = wiring.ports(settings, "api")
+    if not settings.alertmanager_token_list:
+        raise UnusableSettings("STANCH_ALERTMANAGER_TOKENS is not set: the hook /webhooks/alertmanager would be open")
+    if settings.dev_login is not None and not _loopback(settings.bind_host):
+        raise UnusableSettings("STANCH_DEV_LOGIN is for a loopback address only")
+    settings.require("broker_url")
+    key = wiring.signing_key(settings)
+    entries = identity.read_tokens(settings.api_tokens_file)
+    return Context(
+        settings=settings,
+        ports=given,
+        runner=wiring.runner(given, wiring.API_HANDLERS, "api"),
+        signing_key=key,
+        identities=identity.Identities.of(entries, settings.require("signing_key")),
+        broadcast=Broadcast(),
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def create(held: Context) -> FastAPI:
+    """The application. Its loops run while it is served."""
+    app = FastAPI(title="Stanch", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.context = held
+    for noun in (webhooks, incidents, approvals, health, pages):
+        app.include_router(noun.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(Unreachable, _store_away)
+    app.middleware("http")(_headers)
+    return app
+
+
+async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+async def _store_away(request: Request, error: Exception) -> Response:
+    log.warning("request without the store", path=request.url.path, error=str(error))
+    if "text/html" in request.headers.get("accept", ""):
+        return pages.store_away(request, str(error))
+    return ORJSONResponse({"detail": "the store does not answer"}, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    held: Context = app.state.context
+    held.broadcast.bind(asyncio.get_running_loop())
+    stop = threading.Event()
+    _start_loops(held, stop)
+    try:
+        yield
+    finally:
+        stop.set()
+        held.ports.store.close()
+
+
+def _start_loops(held: Context, stop: threading.Event) -> None:
+    store, dsn = held.ports.store, held.settings.require("store_dsn")
+    relay = loops.relay(store, celery_app(held.settings.require("broker_url")), stop)
+    own = loops.poller(held.runner, ("api",), grace_s=0.0, stop=stop, threads=2)
+    name = f"api@{socket.gethostname()}:{os.getpid()}"
+    for loop in (
+        relay,
+        own,
+        loops.expirer(held.runner, stop),
+        loops.sealer(store, stop),
+        loops.head_exporter(store, held.ports.data_dir / "audit", stop),
+        loops.presence(store, name, "api", {"pid": os.getpid()}, stop),
+    ):
+        loop.start()
+
+    def stepped(queue: str) -> None:
+        (own if queue == "api" else relay).wake.set()
+
+    loops.Listener(dsn, {"stanch_step": stepped, "stanch_incident": held.broadcast.tell}, stop).start()
+
+
+def serve(settings: Settings) -> int:
+    """`stanch serve`: until a signal. Raises UnusableSettings."""
+    app = create(build_context(settings))
+    config = uvicorn.Config(
+        app,
+        host=settings.bind_host,
+        port=settings.bind_port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    log.info("ready", process="serve", url=settings.public_url)
+    server.run()
+    return 0 if server.started else 2

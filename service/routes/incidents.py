@@ -1,0 +1,106 @@
+"""Incidents as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.events import HumanAsked, HumanClosed
+from agent.incident import Incident, IncidentState
+from agent.machine import IllegalTransition
+from connectors.store.store import Transaction, incident_from_row
+from service import view
+from service.context import Context, Held, KnownPerson, require
+
+router = APIRouter(prefix="/api/v1", tags=["incidents"])
+
+Key = Annotated[str, Path(pattern=r"^INC-[1-9][0-9]{0,17}$", examples=["INC-1"])]
+
+
+def find(tx: Transaction, key: str, *, lock: bool = False) -> Incident:
+    """Raises 404."""
+    incident = tx.incident(int(key.removeprefix("INC-")), lock=lock)
+    if incident is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no {key}")
+    return incident
+
+
+def titles(held: Context, incident: Incident) -> dict[str, str]:
+    skill = held.ports.skills.get(incident.skill or "")
+    return {name: cause.title for name, cause in skill.causes.items()} if skill else {}
+
+
+@router.get("/incidents")
+def incidents(
+    held: Held,
+    person: KnownPerson,  # noqa: ARG001 its presence is the check
+    state: Annotated[list[IncidentState] | None, Query()] = None,
+    before: Annotated[int | None, Query(ge=1)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> dict[str, Any]:
+    """Newest first. before: only incidents with a smaller number."""
+    with held.ports.store.transaction() as tx:
+        rows = tx.all("incidents", states=state, before=before, limit=limit)
+    return {"incidents": [view.brief(incident_from_row(row), row["updated_at"]) for row in rows]}
+
+
+@router.get("/incidents/{key}")
+def incident(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:  # noqa: ARG001
+    """One incident whole: state, outcome, causes, proposal, milestones, timeline, postmortem."""
+    with held.ports.store.transaction() as tx:
+        found = find(tx, key)
+        return view.whole(tx, found, held.ports.configuration, titles(held, found))
+
+
+@router.get("/incidents/{key}/evidence")
+def evidence(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:  # noqa: ARG001
+    """Every piece of evidence with its data and the SHA-256 of its bytes."""
+    with held.ports.store.transaction() as tx:
+        found = find(tx, key)
+        return {"evidence": [view.evidence_whole(row) for row in tx.all("evidence", incident=found.id)]}
+
+
+class Reason(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=1000)
+
+
+@router.post("/incidents/{key}/investigate")
+def investigate(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:
+    """Take another look at an incident that waits for a human."""
+    require(person, "responder")
+    return _apply(held, key, HumanAsked(person.name), person.name)
+
+
+@router.post("/incidents/{key}/close")
+def close(held: Held, person: KnownPerson, key: Key, body: Reason) -> dict[str, Any]:
+    """Close an incident that waits for a human."""
+    require(person, "responder")
+    return _apply(held, key, HumanClosed(person.name, body.reason), person.name)
+
+
+def _apply(held: Context, key: str, event: HumanAsked | HumanClosed, person: str) -> dict[str, Any]:
+    with held.ports.store.transaction() as tx:
+        found = find(tx, key, lock=True)
+        try:
+            after = held.runner.apply(tx, found, event, actor=person)
+        except IllegalTransition as error:
+            raise HTTPException(status.HTTP_409_CONFLICT, str(error)) from error
+    return view.brief(after)
+
+
+@router.get("/quarantine")
+def quarantine(held: Held, person: KnownPerson) -> dict[str, Any]:  # noqa: ARG001
+    """Bodies that came with a right token and could not be read."""
+    with held.ports.store.transaction() as tx:
+        rows = tx.all("quarantined", limit=100)
+    return {
+        "quarantined": [
+            {"receipt": str(row["receipt"]), "source": row["source"], "reason": row["reason"], "bytes": row["bytes"],
+             "received_at": row["received_at"].isoformat()}
+            for row in rows
+        ]
+    }  # fmt: skip

@@ -1,0 +1,84 @@
+"""Celery's side: a worker or an executor serves its queues, and polls the store beside them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from connectors.broker import celery_app, register
+from service import loops, wiring
+from service.settings import Settings, refuse_signing_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.machine import Queue
+    from service.steps.runner import Runner
+
+log = structlog.get_logger()
+
+THREADS = 4
+ServedQueue = Literal["agent", "causal", "both"]
+
+
+def work(settings: Settings, queue: ServedQueue) -> int:
+    """`stanch worker`: until a signal. Returns the exit code. Raises UnusableSettings."""
+    refuse_signing_key(settings, "worker")
+    given = wiring.ports(settings, "worker")
+    match queue:
+        case "agent":
+            handlers, queues, threads = wiring.agent_handlers(given), ("agent",), THREADS
+        case "causal":
+            preload()
+            handlers, queues, threads = wiring.causal_handlers(given), ("causal",), 2
+        case "both":
+            preload()
+            handlers, queues, threads = wiring.both_handlers(given), ("agent", "causal"), THREADS
+    return _serve(settings, wiring.runner(given, handlers, "worker"), f"worker {queue}", queues, threads)
+
+
+def execute(settings: Settings) -> int:
+    """`stanch executor`: until a signal. Raises UnusableSettings."""
+    refuse_signing_key(settings, "executor")
+    settings.require("verify_keys")
+    given = wiring.ports(settings, "executor")
+    return _serve(settings, wiring.runner(given, wiring.executor_handlers(given), "executor"), "executor",
+                  ("execute",), 2)  # fmt: skip
+
+
+def preload() -> None:
+    """dowhy takes seconds to import: before the first incident, not in it."""
+    from causal import attribution  # noqa: PLC0415 the causal queue's process only
+
+    attribution.preload()
+
+
+def _serve(settings: Settings, runner: Runner, kind: str, queues: Sequence[Queue], threads: int) -> int:
+    stop = threading.Event()
+    name = f"{kind}@{socket.gethostname()}:{os.getpid()}"
+    loops.poller(runner, queues, grace_s=loops.GRACE_S, stop=stop, threads=threads).start()
+    loops.presence(runner.store, name, kind, {"pid": os.getpid(), "queues": list(queues)}, stop).start()
+    app = celery_app(settings.require("broker_url"))
+    register(app, runner.run)
+    worker = app.Worker(
+        queues=list(queues),
+        pool="threads",
+        concurrency=threads,
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        hostname=f"{kind.replace(' ', '-')}-{os.getpid()}@%h",
+        quiet=True,
+    )
+    log.info("ready", process=kind, queues=list(queues))
+    try:
+        worker.start()
+    finally:
+        stop.set()
+    code: int = worker.exitcode or 0
+    return code
