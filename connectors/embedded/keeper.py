@@ -69,8 +69,12 @@ def stat(pid: int) -> Stat | None:
     return Stat(pid, parent=int(fields[1]), group_id=int(fields[2]), start_ticks=int(fields[19]))
 
 
+def pids() -> tuple[int, ...]:
+    return tuple(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
 def all_stats() -> tuple[Stat, ...]:
-    found = (stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    found = map(stat, pids())
     return tuple(each for each in found if each is not None)
 
 
@@ -100,7 +104,8 @@ def inhabitants(record: Record) -> tuple[Stat, ...]:
 def place_of(pid: int) -> tuple[str, str] | None:
     """Working directory and program; None: gone, or not ours to look at."""
     try:
-        return os.readlink(f"/proc/{pid}/cwd"), os.readlink(f"/proc/{pid}/exe")
+        process = Path(f"/proc/{pid}")
+        return str((process / "cwd").readlink()), str((process / "exe").readlink())
     except OSError:
         return None
 

@@ -7,6 +7,7 @@ unprivileged account can reach, and would be one more thing to leave behind.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -30,6 +31,7 @@ from connectors.embedded.account import (
     reachable_program,
     unprivileged_account,
 )
+from connectors.embedded.keeper import pids, place_of
 from connectors.embedded.process import Child, ProcessGroup, Progress, ServerFailed, free_port, plain_environment
 
 if TYPE_CHECKING:
@@ -255,6 +257,7 @@ class EmbeddedPostgres:
         make_directory(self._place, self._account)
         # Shares blocks where the file system can, never by hard links: the copy is written to.
         subprocess.run(["cp", "-a", "--reflink=auto", "--", cached.data_dir, self._place], check=True)
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed
         shutil.copy2(cached._password_path, self._password_path)
 
     def remove(self) -> None:
@@ -267,7 +270,8 @@ class EmbeddedPostgres:
         return {"fingerprint": fingerprint, "version": self.version, "origin": self.origin}
 
     def _check_stopped(self) -> None:
-        if (self.data_dir / "postmaster.pid").exists():
+        here = os.path.realpath(self.data_dir)
+        if any(place is not None and place[0] == here for place in map(place_of, pids())):
             raise ServerFailed(self.name, f"has a server on {self.data_dir}; stop it first", self.log_path)
 
     def _check_major(self) -> None:

@@ -39,7 +39,7 @@ PORTS = range(20000, 32000)
 LOG_TAIL_BYTES = 16_384
 
 
-class ServerFailed(Exception):  # noqa: N818 - the name says what happened, as the design has it
+class ServerFailed(Exception):
     """A server did not start, or is gone; `str()` is one line that names it and its log."""
 
     def __init__(self, name: str, reason: str, log_path: Path | None = None, last_lines: Sequence[str] = ()) -> None:
@@ -198,7 +198,8 @@ class ProcessGroup:
         """Start a process and return once `ready()` says so; the log is appended to.
 
         `account` None: runs as we do. `port`: checked to be free first. `leftovers` are removed after the end,
-        however it ends; `territory`: see keeper.Record. Raises ServerFailed when it ends or is not ready in time; it is then gone.
+        however it ends; `territory`: see keeper.Record.
+        Raises ServerFailed when it ends or is not ready in time; it is then gone.
         """
         if port is not None and port_is_taken(port):
             raise ServerFailed(name, f"cannot start: port {port} on 127.0.0.1 is taken", log_path)
