@@ -64,6 +64,12 @@ class NotAttributed:
     reason: str
 
 
+def preload() -> None:
+    """Import dowhy now: seconds and hundreds of megabytes, better spent before the first incident than in it."""
+    with _quiet(0):
+        pass
+
+
 def attribute(
     frame: Frame, ranking: Ranking, graph: ServiceGraph, target: str, seed: int = 0
 ) -> Attribution | NotAttributed:
