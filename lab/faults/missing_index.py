@@ -30,6 +30,12 @@ class MissingIndex:
     change: Change | None = _DEPLOY
 
     def inject(self, admin_dsn: str) -> float:
+        try:
+            return self._inject(admin_dsn)
+        except psycopg.Error as refused:
+            raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
+
+    def _inject(self, admin_dsn: str) -> float:
         with _connect(admin_dsn) as connection:
             serving = _serving(connection)
             if INDEX not in serving:

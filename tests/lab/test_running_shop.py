@@ -10,11 +10,15 @@ import httpx
 import psycopg
 import pytest
 
+from connectors.embedded.process import ProcessGroup
 from lab.exporter import DEFAULT_SERVICE
+from lab.shop.seed import APP_ROLE, EXPORTER_ROLE
+from lab.topology import Shop
 from tests.lab.conftest import eventually
 
 if TYPE_CHECKING:
-    from lab.topology import Shop
+    from pathlib import Path
+
     from tests.lab.conftest import Target
 
 pytestmark = pytest.mark.integration
@@ -140,3 +144,22 @@ def test_the_load_records_committed_writes_and_ends_in_order(shop: Shop) -> None
     load.signal(signal.SIGTERM)
     assert load.wait(15) == 0
     shop.stop_load()
+
+
+def test_every_process_ends_in_order_when_told_to(target: Target, tmp_path: Path) -> None:
+    with ProcessGroup(tmp_path / "run", lambda _line: None) as group:
+        shop = Shop(
+            group,
+            app_dsn=target.dsn(APP_ROLE),
+            exporter_dsn=target.dsn(EXPORTER_ROLE),
+            log_dir=tmp_path,
+            customers=target.customers,
+        )
+        shop.start()
+        children = group.children()
+        for child in children:
+            child.signal(signal.SIGTERM)
+
+        assert {child.name: child.wait(15) for child in children} == dict.fromkeys(
+            ("payments", "orders", "storefront", "exporter"), 0
+        )

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from connectors.embedded.process import free_port
 from guardrails.action import Action
 from lab import faults, monitoring
 
@@ -29,3 +30,9 @@ def test_a_fault_breaks_a_known_component_and_expects_an_action_that_exists(faul
 
     assert fault.component in components
     assert fault.expected_action is None or fault.expected_action in kinds
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
+def test_a_target_that_is_not_there_cannot_be_broken_and_the_fault_says_so(fault: faults.Fault) -> None:
+    with pytest.raises(faults.CannotInjectError, match="refused"):
+        fault.inject(f"postgresql://admin@127.0.0.1:{free_port()}/shop")
