@@ -40,6 +40,8 @@ TUPLES_READ_SHARE = 0.5
 """Of all tuples read by sequential scans in the window; the table above it is the one that dominates."""
 COST_FALL = 5.0
 """A missing index makes a plan at least this much cheaper; smaller gains have other causes."""
+NEARLY_AS_GOOD = 2.0
+"""A narrower index whose plan costs at most this many times the best one's is preferred."""
 LOCK_WAIT_S = 1.0
 """deadlock_timeout's default: PostgreSQL itself thinks a wait worth a look after it."""
 CONNECTIONS_USED_SHARE = 0.9
@@ -117,6 +119,8 @@ def slow_statement(reader: TargetReader, known: Known) -> Observation:
         f" {before}: {shown(statement.query)}"
     )
     slow = share >= TIME_SHARE and statement.mean_exec_ms >= SLOW_MEAN_MS and _became_slow(statement, ratio)
+    if not slow and workload.not_visible:
+        return _hidden(workload.not_visible)
     return Observation("yes" if slow else "no", sentence(summary), data)
 
 
@@ -157,8 +161,7 @@ def index_would_help(reader: TargetReader, known: Known) -> Observation:
         if existing := missing_index.existing_index(candidate, table):
             return _already_there(candidate, existing)
     advices = [_advice(reader, statement, plan, table, candidate) for candidate in wanted]
-    best = min(advices, key=lambda advice: (advice["cost_after"] is None, advice["cost_after"] or 0.0))
-    return _advised(best)
+    return _advised(_thriftiest(advices))
 
 
 def invalid_index_left(reader: TargetReader, _known: Known) -> Observation:
@@ -343,6 +346,15 @@ def _advice(
         "cost_after": what_if.cost_after,
         "validated": True,
     }
+
+
+def _thriftiest(advices: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fewest columns among those near the cheapest plan: each column more is paid by every write."""
+    known = [advice for advice in advices if advice["cost_after"] is not None]
+    if not known:
+        return advices[0]
+    limit = NEARLY_AS_GOOD * max(0.01, min(advice["cost_after"] for advice in known))
+    return min((advice for advice in known if advice["cost_after"] <= limit), key=lambda advice: len(advice["columns"]))
 
 
 def _advised(advice: dict[str, Any]) -> Observation:

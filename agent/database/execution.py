@@ -10,6 +10,7 @@ from agent.database.value import Value
 
 ClaimKind = Literal["run", "abandon"]
 Phase = Literal["run", "rollback"]
+Status = Literal["finished", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class RunResult(Value):
     unknown: the connection broke; only inspect() can tell.
     """
 
-    status: Literal["finished", "failed", "unknown"]
+    status: Status
     detail: str
     started_at: datetime
     finished_at: datetime

@@ -129,6 +129,9 @@ def _homes(connection: Connection, names: set[str], user: str | None) -> Mapping
     path = _path(connection, setting["search_path"] if setting else _DEFAULT_PATH, user)
     homes: dict[str, str] = {}
     for name, kinds in found.items():
+        if "pg_catalog" in kinds:  # searched first by everybody
+            homes[name] = "pg_catalog"
+            continue
         on_path = [schema for schema in path if schema in kinds]
         chosen = on_path[0] if on_path else next(iter(kinds)) if len(kinds) == 1 else None
         if chosen is not None and kinds[chosen] != "v":

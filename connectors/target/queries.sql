@@ -46,6 +46,7 @@ SELECT DISTINCT ON (s.userid, s.queryid) s.userid, s.queryid, left(s.query, %(ch
        coalesce(r.rolname::text, s.userid::text) AS "user"
 FROM {extension}.pg_stat_statements(true) s LEFT JOIN pg_roles r ON r.oid = s.userid
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.queryid = ANY(%(queryids)s)
+  AND NOT (s.query LIKE %(own)s AND r.rolname = session_user)
 ORDER BY s.userid, s.queryid
 
 -- name: table_counters
@@ -136,11 +137,10 @@ LIMIT 100
 SELECT count(*) AS hidden FROM pg_stat_progress_create_index WHERE datname = current_database() AND relid IS NULL
 
 -- name: relations_named
--- Everything outside the system schemas that has one of these names.
+-- Everything that has one of these names.
 SELECT c.relname::text AS name, n.nspname::text AS schema, c.relkind::text AS relkind
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = ANY(%(names)s::name[]) AND c.relkind IN ('r', 'p', 'm', 'f', 'v')
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%%'
 
 -- name: search_path_of
 -- What a role's new sessions in this database search, by the most particular setting; no row when nothing is set.
@@ -212,9 +212,13 @@ SELECT pg_try_advisory_lock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::i
 -- Gives the table's lock back.
 SELECT pg_advisory_unlock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int)
 
+-- name: outlive_the_client
+-- A server told to look whether its client lives would end a build with us. The setting came with 14.
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'client_connection_check_interval'
+
 -- name: lock_holder
 -- Who holds the table's advisory lock in this database; no row when nobody does.
-SELECT l.pid FROM pg_locks l
+SELECT l.pid, a.application_name AS application FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(namespace)s::int8::oid AND l.objid = %(relid)s::oid
   AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
@@ -238,9 +242,13 @@ SELECT pg_blocking_pids(%(pid)s) AS pids
 -- name: index_named
 -- An index by schema and name, with its table.
 SELECT x.oid AS relid, t.relname::text AS "table", n.nspname::text AS schema, i.indisvalid AS valid, i.indisready AS ready,
-       pg_get_indexdef(i.indexrelid) AS definition
+       pg_get_indexdef(i.indexrelid) AS definition, m.amname::text AS method, i.indisunique AS "unique",
+       i.indpred IS NOT NULL AS partial,
+       ARRAY(SELECT k.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS p(position)
+             LEFT JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = i.indkey[p.position] AND k.attnum > 0
+             ORDER BY p.position) AS columns
 FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace JOIN pg_index i ON i.indexrelid = x.oid
-JOIN pg_class t ON t.oid = i.indrelid
+JOIN pg_class t ON t.oid = i.indrelid JOIN pg_am m ON m.oid = x.relam
 WHERE n.nspname = %(schema)s AND x.relname = %(name)s
 
 -- name: claim

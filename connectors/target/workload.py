@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from psycopg import errors
 
 from agent.database.snapshot import NotVisible, StatementDelta, TableDelta, Workload
-from connectors.target.session import Connection, reason, row, rows
+from connectors.target.session import MARK, Connection, reason, row, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ STATEMENTS_SHOWN = 20
 TABLES_SHOWN = 30
 QUERY_CHARS = 50_000
 """What missing_index and the read-only guard would still look at."""
+_OWN = 12  # our own questions may be among the busiest of an idle server
 _EXTENSION = "pg_stat_statements"
 _SPLIT_TIMES = (1, 8)  # planning and execution counted apart, with min_exec_time
 _INFO_VIEW = (1, 9)
@@ -104,14 +105,14 @@ def _with_texts(
 ) -> tuple[StatementDelta, ...]:
     if schema is None or not ran:
         return ()
-    busiest = sorted(ran, key=lambda key: -ran[key]["total_exec_ms"])[:STATEMENTS_SHOWN]
-    params = {"queryids": [queryid for _, queryid in busiest], "chars": QUERY_CHARS}
+    busiest = sorted(ran, key=lambda key: -ran[key]["total_exec_ms"])[: STATEMENTS_SHOWN + _OWN]
+    params = {"queryids": [queryid for _, queryid in busiest], "chars": QUERY_CHARS, "own": f"{MARK}%"}
     texts = {
         (text["userid"], text["queryid"]): text
         for text in rows(connection, "statement_texts", params, extension_schema=schema)
     }
     # An entry may be thrown out between the two reads; without its text it says nothing.
-    return tuple(_statement(key[1], ran[key], texts[key]) for key in busiest if key in texts)
+    return tuple(_statement(key[1], ran[key], texts[key]) for key in busiest if key in texts)[:STATEMENTS_SHOWN]
 
 
 def _statement(queryid: int, delta: Mapping[str, Any], text: _Row) -> StatementDelta:
