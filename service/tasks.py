@@ -14,31 +14,31 @@ from service import loops, wiring
 from service.settings import Settings, refuse_signing_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.machine import Queue
-    from service.steps.runner import Runner
+    from service.ports import Ports
+    from service.steps.runner import Handler, Runner
 
 log = structlog.get_logger()
 
 THREADS = 4
 ServedQueue = Literal["agent", "causal", "both"]
+SERVED: Mapping[ServedQueue, tuple[Callable[[Ports], Mapping[str, Handler]], Sequence[Queue], int]] = {
+    "agent": (wiring.agent_handlers, ("agent",), THREADS),
+    "causal": (wiring.causal_handlers, ("causal",), 2),
+    "both": (wiring.both_handlers, ("agent", "causal"), THREADS),
+}
 
 
 def work(settings: Settings, queue: ServedQueue) -> int:
     """`stanch worker`: until a signal. Returns the exit code. Raises UnusableSettings."""
     refuse_signing_key(settings, "worker")
     given = wiring.ports(settings, "worker")
-    match queue:
-        case "agent":
-            handlers, queues, threads = wiring.agent_handlers(given), ("agent",), THREADS
-        case "causal":
-            preload()
-            handlers, queues, threads = wiring.causal_handlers(given), ("causal",), 2
-        case "both":
-            preload()
-            handlers, queues, threads = wiring.both_handlers(given), ("agent", "causal"), THREADS
-    return _serve(settings, wiring.runner(given, handlers, "worker"), f"worker {queue}", queues, threads)
+    handlers_of, queues, threads = SERVED[queue]
+    if "causal" in queues:
+        preload()
+    return _serve(settings, wiring.runner(given, handlers_of(given), "worker"), f"worker {queue}", queues, threads)
 
 
 def execute(settings: Settings) -> int:
@@ -51,7 +51,7 @@ def execute(settings: Settings) -> int:
 
 
 def preload() -> None:
-    """dowhy takes seconds to import: before the first incident, not in it."""
+    """Dowhy takes seconds to import: before the first incident, not in it."""
     from causal import attribution  # noqa: PLC0415 the causal queue's process only
 
     attribution.preload()

@@ -1,0 +1,179 @@
+"""migrate, doctor, token, keys, target sql, audit verify: for whoever runs Stanch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.commands.failures import CommandFailed
+from service.settings import UnusableSettings, load
+
+
+@click.command(epilog="\b\nExample:\n  STANCH_STORE_DSN=postgresql://owner@store/stanch stanch migrate")
+def migrate() -> None:
+    """Bring the store up to date. STANCH_STORE_DSN must name a role that may create schemas and roles."""
+    from connectors.store.migrate import migrate as run  # noqa: PLC0415
+
+    applied = run(load().require("store_dsn"))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "the store is up to date")
+
+
+@click.command(epilog="\b\nExample:\n  stanch token --person ada@example.com --role approver >> tokens.yaml")
+@click.option("--person", required=True)
+@click.option("--role", "roles", multiple=True, type=click.Choice(["viewer", "responder", "approver", "admin"]),
+              required=True)  # fmt: skip
+def token(person: str, roles: tuple[str, ...]) -> None:
+    """Make a personal API token: the entry for STANCH_API_TOKENS_FILE on stdout, the token once on stderr."""
+    from service.identity import new_token, token_hash  # noqa: PLC0415
+
+    made = new_token()
+    click.echo(f"- {json.dumps({'person': person, 'roles': list(roles), 'sha256': token_hash(made)})}")
+    click.echo(f"the token, shown once: {made}", err=True)
+
+
+@click.command(epilog="\b\nExample:\n  stanch keys --id 2026-11")
+@click.option("--id", "key_id", default=None, help="Name of the key; derived from it when not given.")
+def keys(key_id: str | None) -> None:
+    """Make an Ed25519 key: STANCH_SIGNING_KEY for serve alone, STANCH_VERIFY_KEYS for the executor."""
+    from guardrails.permit import SigningKey  # noqa: PLC0415
+
+    made = SigningKey.generate(key_id)
+    click.echo(f"STANCH_SIGNING_KEY={made.text()}")
+    click.echo(f"STANCH_VERIFY_KEYS={made.public_text()}")
+
+
+@click.group()
+def target() -> None:
+    """What a target needs before Stanch may act on it."""
+
+
+@target.command(
+    "sql",
+    epilog="\b\nExample:\n  stanch target sql --database shop --owner shop_owner | psql -h db -U postgres shop",
+)
+@click.option("--database", required=True, help="The database to be repaired.")
+@click.option("--owner", "owners", multiple=True, required=True, help="Role that owns its tables; may be repeated.")
+def target_sql(database: str, owners: tuple[str, ...]) -> None:
+    """Print the roles, the claim table and the fence, to be read and run by a superuser of the target."""
+    from guardrails.fence import Names, fence_sql  # noqa: PLC0415
+
+    click.echo(fence_sql(database=database, owners=owners, names=Names()))
+
+
+@click.group()
+def audit() -> None:
+    """The audit chain."""
+
+
+@audit.command(epilog="\b\nExample:\n  stanch audit verify")
+@click.option("--json", "json_", is_flag=True)
+def verify(json_: bool) -> None:
+    """Follow the chain from its first row and against the heads kept outside; exit 1 when it is broken."""
+    from connectors.store.store import Store  # noqa: PLC0415
+    from service.chain import state  # noqa: PLC0415
+
+    settings = load()
+    store = Store(settings.require("store_dsn"), application_name="stanch audit")
+    found = state(store, settings.data_dir / "audit" / "audit-heads.jsonl")
+    store.close()
+    if json_:
+        click.echo(json.dumps({"rows": found.rows, "intact": found.intact, "problems": list(found.problems)}))
+    else:
+        click.echo(f"{found.rows} rows, " + ("intact" if found.intact else "BROKEN"))
+        for problem in found.problems:
+            click.echo(f"  {problem}")
+    sys.exit(0 if found.intact else 1)
+
+
+@click.command(epilog="\b\nExample:\n  stanch doctor --json")
+@click.option("--json", "json_", is_flag=True)
+def doctor(json_: bool) -> None:
+    """Check every setting and every connection this process could use; exit 1 when one does not work."""
+    found = [_settings_row()]
+    if found[0]["ok"]:
+        found += _connections()
+    for row in found:
+        mark = click.style("ok  ", fg="green") if row["ok"] else click.style("FAIL", fg="red")
+        click.echo(json.dumps(row) if json_ else f"{mark} {row['what']}: {row['says']}")
+    sys.exit(0 if all(row["ok"] for row in found) else 1)
+
+
+def _row(what: str, says: str, *, ok: bool) -> dict[str, Any]:
+    return {"what": what, "ok": ok, "says": says}
+
+
+def _settings_row() -> dict[str, Any]:
+    from service.configuration import read  # noqa: PLC0415
+
+    try:
+        configuration = read(load().config)
+    except UnusableSettings as error:
+        return _row("settings", str(error), ok=False)
+    approvers = len(configuration.rules.approvers)
+    return _row("settings", f"{len(configuration.targets)} targets, {approvers} approvers"
+                + ("" if approvers else ": nobody may approve"), ok=True)  # fmt: skip
+
+
+def _connections() -> list[dict[str, Any]]:
+    from connectors.runbooks import skills  # noqa: PLC0415
+    from connectors.unreachable import Unreachable  # noqa: PLC0415
+    from service.configuration import read  # noqa: PLC0415
+
+    settings = load()
+    configuration = read(settings.config)
+    probes = {"skills": lambda: f"{len(skills())} usable"}
+    if settings.store_dsn:
+        probes["store"] = lambda: _store(settings.require("store_dsn"))
+    if settings.broker_url:
+        probes["broker"] = lambda: _broker(settings.require("broker_url"))
+    if settings.prometheus_url:
+        probes["prometheus"] = lambda: _prometheus(str(settings.prometheus_url))
+    for name, one in configuration.targets.items():
+        if one.diagnose_dsn_file and one.diagnose_dsn_file.exists():
+            probes[f"target {name}"] = lambda name=name, path=one.diagnose_dsn_file: _target(name, path)
+    rows = []
+    for what, probe in probes.items():
+        try:
+            rows.append(_row(what, probe(), ok=True))
+        except (Unreachable, UnusableSettings, CommandFailed) as error:
+            rows.append(_row(what, str(error), ok=False))
+    return rows
+
+
+def _store(dsn: str) -> str:
+    from connectors.store.migrate import pending  # noqa: PLC0415
+
+    missing = pending(dsn)
+    if missing:
+        raise CommandFailed(f"{len(missing)} migrations are missing: run stanch migrate")
+    return "answers, up to date"
+
+
+def _broker(url: str) -> str:
+    import redis  # noqa: PLC0415
+
+    try:
+        redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping()
+    except redis.RedisError as error:
+        raise CommandFailed(f"does not answer: {type(error).__name__}") from error
+    return "answers"
+
+
+def _prometheus(url: str) -> str:
+    from connectors.prometheus import Prometheus  # noqa: PLC0415
+
+    Prometheus.at(url).rule("", {})
+    return "answers"
+
+
+def _target(name: str, path: Path) -> str:
+    from connectors.target.diagnose import Diagnosis  # noqa: PLC0415
+    from service.configuration import dsn  # noqa: PLC0415
+
+    with Diagnosis(dsn(path, f"diagnose_dsn_file of {name}"), name) as diagnosis:
+        seen = diagnosis.identity()
+    return f"PostgreSQL {seen.server_version_num // 10000}, database {seen.database}"
