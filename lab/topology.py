@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from connectors.embedded.process import Child, ProcessGroup
 
 # For the cluster the shop runs on. Its 360 MB stay in memory, so that a scan costs processor time and not this
-# machine's disk; used-up WAL is deleted, so that a copy
-# of the stopped cluster has only them to carry.
+# machine's disk; used-up WAL is deleted, so that a copy of the stopped cluster carries little else.
 TARGET_SETTINGS: Mapping[str, str] = {
     "shared_buffers": "512MB",
     "max_wal_size": "512MB",

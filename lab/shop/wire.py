@@ -1,8 +1,8 @@
 """A keep-alive HTTP/1.1 client for JSON between the lab's own processes, on asyncio streams.
 
-httpx was tried first: 1 to 2 ms of processor time a call, growing with the number of connections in flight, and
-under a fault the shop has hundreds. On a machine of two cores the client itself then kept the shop down after the
-database was repaired. This one costs a fraction of that, always the same, and speaks only what uvicorn answers.
+httpx was tried first. On a busy machine of two cores its storefront needed 0.3 of a core for 17 requests a second,
+because its pool's work grows with the connections in flight, and the client kept the shop down after the database
+was well. With this one it needs 0.09 for 60, whatever is in flight. It speaks only what uvicorn answers.
 """
 
 from __future__ import annotations
