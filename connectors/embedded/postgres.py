@@ -51,8 +51,9 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "shared_preload_libraries": "pg_stat_statements",
     "log_statement": "ddl",
     "log_line_prefix": "%m [%p] %u@%d %a ",
-    "log_timezone": "UTC",
-    "timezone": "UTC",
+    # The one zone that is built in: both builds read all others, UTC too, from the machine's tzdata, if it has one.
+    "log_timezone": "GMT",
+    "timezone": "GMT",
     "shared_buffers": "128MB",
     "max_connections": "100",
 }
