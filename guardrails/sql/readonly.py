@@ -128,7 +128,7 @@ def _check(tokens: tuple[Token, ...]) -> None:
         case "show":
             _check_show(tokens)
         case "table":
-            _check_query((*_SELECT_ALL_FROM, *tokens[1:]))
+            _check_query((*SELECT_ALL_FROM, *tokens[1:]))
         case "select" | "with" | "values" | "(":
             _check_query(tokens)
         case _:
@@ -340,7 +340,7 @@ def _pairs(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token | None]]:
         yield token, tokens[index + 1] if index + 1 < len(tokens) else None
 
 
-_SELECT_ALL_FROM = (
+SELECT_ALL_FROM = (
     Token("word", "SELECT", "select", 0),
     Token("operator", "*", "*", 0),
     Token("word", "FROM", "from", 0),

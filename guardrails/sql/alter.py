@@ -1,0 +1,335 @@
+"""ALTER TABLE and its relatives: which lock each subcommand takes.
+
+Source: the manual's ALTER TABLE page and AlterTableGetLockLevel() of 12 to 18; checked by running each form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardrails.sql.column import (
+    Column,
+    Constraint,
+    is_volatile,
+    read_column,
+    read_constraint,
+    read_type,
+    starts_constraint,
+)
+from guardrails.sql.lock import Mode
+from guardrails.sql.options import lock_of_options
+from guardrails.sql.statement import Draft
+
+if TYPE_CHECKING:
+    from guardrails.sql.cursor import Cursor
+
+_AEL = Mode.ACCESS_EXCLUSIVE
+_SUE = Mode.SHARE_UPDATE_EXCLUSIVE
+_SRE = Mode.SHARE_ROW_EXCLUSIVE
+_DROP_COLUMN_STOPS = frozenset({"cascade", "restrict"})
+
+
+def alter_relation(cursor: Cursor, kind: str) -> Draft:
+    """After ALTER TABLE, INDEX, VIEW, MATERIALIZED VIEW or FOREIGN TABLE."""
+    draft = Draft(f"alter {kind}")
+    cursor.accept("if", "exists")
+    cursor.accept("only")
+    relation = cursor.relation()
+    cursor.symbol("*")
+    if _whole_relation(cursor, draft, relation, kind):
+        return draft
+    while True:
+        _action(cursor, draft, relation, kind)
+        if not cursor.symbol(","):
+            return draft
+
+
+def _whole_relation(cursor: Cursor, draft: Draft, relation: str, kind: str) -> bool:
+    """The forms that stand alone: RENAME, SET SCHEMA, ATTACH and DETACH."""
+    if cursor.accept("rename"):
+        _rename(cursor, draft, relation, kind)
+    elif cursor.accept("set", "schema"):
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("set_schema", relation, detail=cursor.name())
+    elif cursor.accept("attach", "partition"):
+        _attach(cursor, draft, relation, kind)
+    elif cursor.accept("detach", "partition"):
+        _detach(cursor, draft, relation)
+    elif kind == "index" and cursor.accept("no", "depends"):
+        cursor.expect("on", "extension")
+        cursor.name()
+        draft.lock(relation, _AEL)
+    elif cursor.accept("depends", "on", "extension"):
+        cursor.name()
+        draft.lock(relation, _AEL)
+    else:
+        return False
+    return True
+
+
+def _rename(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
+    if cursor.accept("constraint"):
+        old = cursor.name()
+        cursor.expect("to")
+        cursor.name()
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("rename_constraint", relation, detail=old)
+    elif cursor.accept("to"):
+        new = cursor.name()
+        draft.lock(relation, _SUE if kind == "index" else _AEL, others=_AEL)
+        draft.does("rename_index" if kind == "index" else "rename_table", relation, detail=new)
+    else:
+        cursor.accept("column")
+        old = cursor.name()
+        cursor.expect("to")
+        cursor.name()
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("rename_column", relation, column=old)
+
+
+def _attach(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
+    partition = cursor.relation()
+    draft.lock(relation, _SUE)
+    draft.lock(partition, _AEL, others=_AEL)
+    if kind == "index":
+        return
+    if not cursor.accept("default"):
+        cursor.expect("for", "values")
+        cursor.rest()
+    draft.scans.append(partition)
+    draft.does("attach_partition", relation, detail=partition)
+
+
+def _detach(cursor: Cursor, draft: Draft, relation: str) -> None:
+    partition = cursor.relation()
+    if cursor.accept("concurrently"):
+        # The partition itself is locked ACCESS EXCLUSIVE at the very end, after all queries have left it.
+        draft.lock(relation, _SUE)
+        draft.lock(partition, _AEL, others=_AEL)
+        draft.outside_transaction = draft.waits = True
+        draft.does("detach_partition", relation, detail=partition, marks=frozenset({"concurrently"}))
+        return
+    finalize = cursor.accept("finalize")
+    draft.lock(relation, _SUE if finalize else _AEL)
+    draft.lock(partition, _AEL, others=_AEL)
+    draft.does("detach_partition", relation, detail=partition, marks=frozenset({"concurrently"} if finalize else ()))
+
+
+def _action(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
+    match cursor.word():
+        case "add":
+            cursor.take()
+            _add(cursor, draft, relation)
+        case "drop":
+            cursor.take()
+            _drop(cursor, draft, relation)
+        case "alter":
+            cursor.take()
+            _alter_column(cursor, draft, relation)
+        case "validate":
+            cursor.take()
+            cursor.expect("constraint")
+            draft.scans.append(relation)
+            # The other end of a foreign key is only read, row by row.
+            draft.lock(relation, _SUE, others=Mode.ROW_SHARE)
+            draft.does("validate_constraint", relation, detail=cursor.name())
+        case "enable" | "disable":
+            _trigger_or_rule(cursor, draft, relation)
+        case "set" | "reset":
+            _set(cursor, draft, relation, kind)
+        case _:
+            _other(cursor, draft, relation)
+
+
+def _add(cursor: Cursor, draft: Draft, relation: str) -> None:
+    if starts_constraint(cursor):
+        add_constraint(draft, relation, read_constraint(cursor))
+        return
+    cursor.accept("column")
+    cursor.accept("if", "not", "exists")
+    if cursor.opens():
+        raise cursor.error("a column expected")
+    _add_column(draft, relation, read_column(cursor))
+
+
+def _add_column(draft: Draft, relation: str, column: Column) -> None:
+    draft.lock(relation, _AEL, others=_AEL)
+    marks = frozenset(column.marks)
+    if marks & {"volatile_default", "serial", "identity", "stored", "unknown_type"}:
+        draft.rewrite(relation)
+    for other in column.references:
+        draft.lock(other, _SRE, others=_SRE)
+        draft.does("add_column_references", relation, column=column.name, detail=other, marks=marks)
+    draft.does("add_column", relation, column=column.name, detail=column.type, marks=marks)
+
+
+def add_constraint(draft: Draft, relation: str, constraint: Constraint) -> None:
+    """A constraint on a table that exists already."""
+    marks = frozenset(constraint.marks)
+    name = "add_" + constraint.kind.replace(" ", "_")
+    if constraint.kind == "foreign key":
+        draft.lock(relation, _SRE, others=_SRE)
+        draft.lock(constraint.references, _SRE)
+        draft.does(name, relation, column=constraint.name, detail=constraint.references, marks=marks)
+    else:
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does(name, relation, column=constraint.column, detail=constraint.name, marks=marks)
+    if not marks & {"not_valid", "not_enforced", "using_index"}:
+        draft.scans.append(relation)
+
+
+def _drop(cursor: Cursor, draft: Draft, relation: str) -> None:
+    if cursor.accept("constraint"):
+        cursor.accept("if", "exists")
+        # Dropping a foreign key locks the table at its other end just as much.
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("drop_constraint", relation, detail=cursor.name())
+    else:
+        cursor.accept("column")
+        cursor.accept("if", "exists")
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("drop_column", relation, column=cursor.name())
+    cursor.accept_one("cascade", "restrict")
+
+
+def _alter_column(cursor: Cursor, draft: Draft, relation: str) -> None:
+    if cursor.accept("constraint"):
+        cursor.name()
+        cursor.until(frozenset())
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("alter_constraint", relation)
+        return
+    cursor.accept("column")
+    token = cursor.peek()
+    column = cursor.take().text if token is not None and token.kind == "number" else cursor.name()
+    if cursor.accept("set", "data", "type") or cursor.accept("type"):
+        _type(cursor, draft, relation, column)
+    elif cursor.accept("set", "statistics"):
+        cursor.symbol("-")
+        cursor.take()
+        draft.lock(relation, _SUE, others=_SUE)
+    elif cursor.follows("set") and cursor.peek(1) is not None and cursor.peek(1).text == "(":  # type: ignore[union-attr]
+        cursor.take()
+        cursor.group()
+        draft.lock(relation, _SUE, others=_SUE)
+    elif cursor.accept("reset"):
+        cursor.group()
+        draft.lock(relation, _SUE, others=_SUE)
+    else:
+        _strong_column_change(cursor, draft, relation, column)
+
+
+def _type(cursor: Cursor, draft: Draft, relation: str, column: str) -> None:
+    name, _marks = read_type(cursor)
+    if cursor.accept("collate"):
+        cursor.relation()
+    using = cursor.accept("using")
+    if using:
+        cursor.until(frozenset())
+    draft.lock(relation, _AEL, others=_AEL)
+    draft.rewrite(relation)  # only the old type, in the catalog, could tell that nothing is rewritten
+    draft.does("alter_type", relation, column=column, detail=name, marks=frozenset({"using"} if using else ()))
+
+
+def _strong_column_change(cursor: Cursor, draft: Draft, relation: str, column: str) -> None:
+    draft.lock(relation, _AEL, others=_AEL)
+    if cursor.accept("set", "not", "null"):
+        draft.scans.append(relation)
+        draft.does("set_not_null", relation, column=column)
+    elif cursor.accept("drop", "not", "null"):
+        draft.does("drop_not_null", relation, column=column)
+    elif cursor.accept("set", "default"):
+        expression = cursor.until(frozenset())
+        marks = frozenset({"volatile"} if is_volatile(expression) else ())
+        draft.does("set_default", relation, column=column, marks=marks)
+    elif cursor.accept("drop", "default") or cursor.accept("drop", "identity") or cursor.accept("drop", "expression"):
+        cursor.accept("if", "exists")
+    elif cursor.accept("set", "expression", "as"):
+        cursor.group()
+        draft.rewrite(relation)
+        draft.does("set_expression", relation, column=column)
+    elif cursor.accept("set", "storage") or cursor.accept("set", "compression"):
+        cursor.label()
+    else:
+        _identity(cursor)
+
+
+def _identity(cursor: Cursor) -> None:
+    if cursor.accept("add", "generated"):
+        if not cursor.accept("always"):
+            cursor.expect("by", "default")
+        cursor.expect("as", "identity")
+        if cursor.opens():
+            cursor.group()
+        return
+    if not (cursor.follows("set", "generated") or cursor.word() == "restart" or cursor.follows("set")):
+        raise cursor.error("not understood:")
+    cursor.until(frozenset())
+
+
+def _trigger_or_rule(cursor: Cursor, draft: Draft, relation: str) -> None:
+    enable = cursor.take().value == "enable"
+    cursor.accept_one("replica", "always")
+    if cursor.accept("trigger"):
+        name = cursor.label()
+        draft.lock(relation, _SRE, others=_SRE)
+        if not enable:
+            draft.does("disable_trigger", relation, detail=name)
+    elif cursor.accept("rule"):
+        cursor.name()
+        draft.lock(relation, _AEL, others=_AEL)
+    else:
+        cursor.expect("row", "level", "security")
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.does("row_security", relation, detail="enable" if enable else "disable")
+
+
+def _set(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
+    if cursor.take().value == "reset" or cursor.opens():
+        draft.lock(relation, lock_of_options(cursor.group(), kind), others=_AEL if kind == "view" else _SUE)
+    elif cursor.accept("without", "cluster"):
+        draft.lock(relation, _SUE, others=_SUE)
+    elif cursor.accept("without", "oids"):
+        draft.lock(relation, _AEL)
+    elif cursor.accept("tablespace"):
+        cursor.name()
+        cursor.accept("nowait")
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.rewrite(relation)
+        draft.does("set_tablespace", relation)
+    elif cursor.accept("access", "method"):
+        cursor.label()
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.rewrite(relation)
+        draft.does("set_access_method", relation)
+    else:
+        way = cursor.accept_one("logged", "unlogged")
+        if not way:
+            raise cursor.error("not understood: SET")
+        draft.lock(relation, _AEL, others=_AEL)
+        draft.rewrite(relation)
+        draft.does(f"set_{way}", relation)
+
+
+def _other(cursor: Cursor, draft: Draft, relation: str) -> None:
+    if cursor.accept("cluster", "on"):
+        cursor.name()
+        draft.lock(relation, _SUE, others=_SUE)
+        return
+    draft.lock(relation, _AEL, others=_AEL)
+    if cursor.accept("owner", "to"):
+        draft.does("owner_to", relation, detail=cursor.label())
+    elif cursor.accept("force", "row", "level", "security") or cursor.accept("no", "force", "row", "level", "security"):
+        draft.does("row_security", relation, detail="force")
+    elif cursor.accept("replica", "identity"):
+        if cursor.accept("using", "index"):
+            cursor.name()
+        elif not cursor.accept_one("default", "full", "nothing"):
+            raise cursor.error("a replica identity expected")
+        draft.does("replica_identity", relation)
+    elif cursor.accept("no", "inherit") or cursor.accept("inherit"):
+        draft.lock(cursor.relation(), _AEL)
+    elif cursor.accept("of"):
+        cursor.relation()
+    elif not cursor.accept("not", "of"):
+        raise cursor.error("not understood:")

@@ -1,0 +1,150 @@
+"""SELECT, INSERT, UPDATE, DELETE, MERGE: which relations they name, by sqlglot's tree."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from guardrails.sql.functions import OTHER_BUILT_IN, READABLE, READABLE_ANYWHERE
+from guardrails.sql.identifier import KEYWORDS
+from guardrails.sql.lex import Unreadable
+from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
+from guardrails.sql.parse import tree
+from guardrails.sql.readonly import SELECT_ALL_FROM, TYPES
+from guardrails.sql.statement import Draft
+
+if TYPE_CHECKING:
+    from guardrails.sql.lex import Token
+
+# Functions that touch no relation, or only a sequence; any other one that does more than read may lock anything.
+_SEQUENCE_FUNCTIONS = frozenset({"nextval", "setval", "currval", "lastval"})
+_LOCKLESS_PREFIXES = (
+    "pg_advisory",
+    "pg_try_advisory",
+    "pg_sleep",
+    "pg_stat_",
+    "pg_cancel",
+    "pg_terminate",
+    "pg_wal",
+    "lo_",
+)
+_LOCKLESS = frozenset(
+    """
+    set_config setseed pg_notify pg_reload_conf pg_rotate_logfile pg_switch_wal pg_create_restore_point
+    pg_export_snapshot pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file pg_logical_emit_message pg_current_xact_id txid_current
+    pg_promote pg_log_backend_memory_contexts pg_drop_replication_slot pg_create_physical_replication_slot
+    pg_create_logical_replication_slot pg_replication_slot_advance pg_current_logfile array_sample array_shuffle
+    """.split()  # noqa: SIM905 a list of names reads better as text
+)
+_ROW_LOCKS = frozenset({"update", "share", "no", "key"})
+_SYNTAX = KEYWORDS | frozenset(
+    {"by", "over", "filter", "sets", "rollup", "cube", "materialized", "repeatable", "zone", "escape", "first", "next"}
+    | {"within", "varying", "range", "rows", "groups", "of", "set", "excluded", "matched", "insert", "conflict"}
+)
+
+
+def read_query(tokens: tuple[Token, ...]) -> Draft:
+    """A statement that reads or writes rows.
+
+    Raises:
+        Unreadable: sqlglot does not take it for such a statement.
+    """
+    if tokens[0].kind == "word" and tokens[0].value == "table":
+        tokens = (*SELECT_ALL_FROM, *tokens[1:])
+    parsed = tree(tokens)
+    if isinstance(parsed, exp.Create | exp.Drop):
+        raise Unreadable("not a query")
+    draft = Draft(_kind(parsed))
+    names = _cte_names(parsed)
+    _lock_tables(parsed, draft, names, Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE)
+    for written in parsed.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
+        _write(written, draft)
+    into = parsed.find(exp.Into)
+    if into is not None:
+        draft.creates.append(_written(into.this))
+        draft.does("create_table_as", _written(into.this))
+    _calls(tokens, draft)
+    return draft
+
+
+def _kind(parsed: exp.Expression) -> str:
+    match parsed:
+        case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
+            return type(parsed).__name__.lower()
+    return "select"
+
+
+def _cte_names(parsed: exp.Expression) -> frozenset[str]:
+    return frozenset(cte.alias for cte in parsed.find_all(exp.CTE))
+
+
+def _locks_rows(tokens: tuple[Token, ...]) -> bool:
+    return any(
+        token.kind == "word" and token.value == "for" and after.kind == "word" and after.value in _ROW_LOCKS
+        for token, after in pairwise(tokens)
+    )
+
+
+def _lock_tables(parsed: exp.Expression, draft: Draft, ctes: frozenset[str], mode: Mode) -> None:
+    draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
+    for table in parsed.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier) or (not table.db and table.name in ctes):
+            continue
+        draft.lock(_written(table), mode)
+
+
+def _write(written: exp.Expression, draft: Draft) -> None:
+    target = written.this
+    if isinstance(target, exp.Schema):
+        target = target.this
+    if not isinstance(target, exp.Table):
+        raise Unreadable("not understood: where it writes to")
+    relation = _written(target)
+    # Indexes and partitions too; ON DELETE CASCADE reaches children, foreign keys lock rows of parents.
+    draft.lock(relation, Mode.ROW_EXCLUSIVE, others=Mode.ROW_EXCLUSIVE)
+    bounded = written.args.get("where") is not None
+    if isinstance(written, exp.Update | exp.Delete):
+        name = "update_rows" if isinstance(written, exp.Update) else "delete_rows"
+        marks = {"bounded"} if bounded and not _always_true(written.args["where"]) else set()
+        draft.does(name, relation, marks=frozenset(marks))
+    elif isinstance(written, exp.Insert):
+        draft.does("insert_rows", relation)
+
+
+def _always_true(where: exp.Expression) -> bool:
+    condition = where.this.unnest() if isinstance(where.this, exp.Expression) else None
+    if isinstance(condition, exp.Boolean):
+        return bool(condition.this)
+    return isinstance(condition, exp.EQ) and condition.left == condition.right
+
+
+def _written(table: exp.Expression | str) -> str:
+    """The name as it was written, without alias, ONLY or sample."""
+    if not isinstance(table, exp.Table):
+        raise Unreadable("not understood: a relation")
+    parts = [part for part in (table.args.get("catalog"), table.args.get("db"), table.this) if part is not None]
+    return ".".join(
+        '"' + part.name.replace('"', '""') + '"' if part.args.get("quoted") else part.name for part in parts
+    )
+
+
+def _calls(tokens: tuple[Token, ...], draft: Draft) -> None:
+    """A function may lock what it likes; only those we know are believed not to."""
+    for token, after in pairwise(tokens):
+        if after.text != "(" or token.kind not in ("word", "name"):
+            continue
+        name = token.value
+        if name in READABLE or name in READABLE_ANYWHERE or name in TYPES or (token.kind == "word" and name in _SYNTAX):
+            continue
+        if name in _SEQUENCE_FUNCTIONS:
+            draft.locks.append((UNKNOWN_RELATIONS, Mode.ROW_EXCLUSIVE))
+        elif name in _LOCKLESS or (name in OTHER_BUILT_IN and name.startswith(_LOCKLESS_PREFIXES)):
+            draft.does("call", detail=name)
+        elif name in OTHER_BUILT_IN:
+            draft.locks.append((UNKNOWN_RELATIONS, Mode.ACCESS_EXCLUSIVE))
+            draft.does("call", detail=name)
+        else:
+            draft.locks.append((UNKNOWN_RELATIONS, Mode.ACCESS_EXCLUSIVE))
+            draft.does("call_unknown", detail=name)
