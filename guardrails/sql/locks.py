@@ -11,10 +11,7 @@ from guardrails.sql.alter import alter_relation
 from guardrails.sql.create import (
     alter_sequence,
     create_index,
-    create_materialized_view,
     create_on_relation,
-    create_sequence,
-    create_statistics,
     create_table,
     create_trigger,
     create_view,
@@ -118,22 +115,19 @@ def _draft(tokens: tuple[Token, ...]) -> Draft:
 
 def _create(cursor: Cursor) -> Draft:
     replace = cursor.accept("or", "replace")
-    if cursor.accept("unique", "index"):
-        return create_index(cursor, unique=True)
-    if cursor.accept("index"):
-        return create_index(cursor, unique=False)
+    if cursor.follows("unique", "index") or cursor.follows("index"):
+        unique = cursor.accept("unique")
+        cursor.expect("index")
+        return create_index(cursor, unique=unique)
     marks = _persistence(cursor)
     if cursor.accept("table"):
         return create_table(cursor, marks)
     cursor.accept("recursive")
     if cursor.accept("view"):
         return create_view(cursor, replace=replace)
-    if cursor.accept("materialized", "view"):
-        return create_materialized_view(cursor)
-    if cursor.accept("sequence"):
-        return create_sequence(cursor)
-    if cursor.accept("statistics"):
-        return create_statistics(cursor)
+    for words, reader in _NAMED:
+        if cursor.accept(*words):
+            return reader(cursor)
     if cursor.accept("constraint", "trigger") or cursor.accept("trigger"):
         return create_trigger(cursor)
     if kind := cursor.accept_one("rule", "policy"):

@@ -141,10 +141,10 @@ def refresh(cursor: Cursor) -> Draft:
     relation = cursor.relation()
     if cursor.accept("with") and not cursor.accept("no", "data"):
         cursor.expect("data")
-    draft.lock(
-        relation, Mode.EXCLUSIVE if concurrently else _AEL, others=_AEL if not concurrently else Mode.ROW_EXCLUSIVE
-    )
-    if not concurrently:
+    if concurrently:
+        draft.lock(relation, Mode.EXCLUSIVE, others=Mode.ROW_EXCLUSIVE)
+    else:
+        draft.lock(relation, _AEL, others=_AEL)
         draft.rewrite(relation)
     draft.does("refresh", relation, marks=frozenset({"concurrently"} if concurrently else ()))
     return draft
@@ -186,11 +186,7 @@ def lock_table(cursor: Cursor) -> Draft:
 def comment(cursor: Cursor) -> Draft:
     draft = Draft("comment")
     cursor.expect("on")
-    if (
-        cursor.accept_one("table", "index", "sequence", "view")
-        or cursor.accept("materialized", "view")
-        or cursor.accept("foreign", "table")
-    ):
+    if any(cursor.accept(*words) for words in _LOCKED_OBJECTS):
         draft.lock(cursor.relation(), _SUE)
     elif cursor.accept("column"):
         draft.lock(cursor.relation().rpartition(".")[0], _SUE)
@@ -209,7 +205,7 @@ def comment(cursor: Cursor) -> Draft:
     return draft
 
 
-_SIMPLE_OBJECTS = (
+_SIMPLE_OBJECTS: tuple[tuple[str, ...], ...] = (
     ("access", "method"),
     ("aggregate",),
     ("cast",),
@@ -244,7 +240,7 @@ _SIMPLE_OBJECTS = (
     ("database",),
     ("owned",),
 )
-_LOCKED_OBJECTS = (
+_LOCKED_OBJECTS: tuple[tuple[str, ...], ...] = (
     ("table",),
     ("foreign", "table"),
     ("view",),
@@ -283,11 +279,8 @@ def _drop_relations(cursor: Cursor, what: str) -> Draft:
     draft.outside_transaction = draft.waits = concurrently
     # Concurrently, too, the index itself is locked ACCESS EXCLUSIVE in the last step, when nobody uses it any more.
     draft.lock(relations, _AEL, others=_SUE if concurrently else _AEL)
-    marks = {
-        name
-        for name, given in (("concurrently", concurrently), ("cascade", cascade), ("if_exists", if_exists))
-        if given
-    }
+    given = {"concurrently": concurrently, "cascade": cascade, "if_exists": if_exists}
+    marks = {mark for mark, present in given.items() if present}
     for relation in relations:
         draft.does(f"drop_{what}", relation, marks=frozenset(marks))
     return draft

@@ -1,4 +1,4 @@
-"""Statements of a session: transactions, settings, cursors, COPY, EXPLAIN, PREPARE. DO, CALL and EXECUTE stay closed."""
+"""A session's statements: transactions, settings, cursors, COPY, EXPLAIN, PREPARE. DO, CALL and EXECUTE stay closed."""
 
 from __future__ import annotations
 
