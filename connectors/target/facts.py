@@ -47,6 +47,19 @@ def collect(
     return collected, tuple(not_visible)
 
 
+def missing_rights(connection: Connection, relid: int, schema: str) -> tuple[str, ...]:
+    """What the connection's role lacks to build an index on the table, each with what to do."""
+    found = row(connection, "rights_to_build", {"relid": relid})
+    if found is None:
+        return ()
+    lacking = []
+    if not found["owner"]:
+        lacking.append(f"the fix role may not act as the table's owner; GRANT {found['owned_by']} to it")
+    if not found["creates"]:
+        lacking.append(f"the fix role may not create in the schema {schema}; GRANT CREATE on it to {found['owned_by']}")
+    return tuple(lacking)
+
+
 def replication_lag_s(connection: Connection) -> float | None:
     """How far the slowest standby is behind in applying; None without standbys, or when they are not shown to us."""
     found = row(connection, "replication_lag")

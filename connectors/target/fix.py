@@ -110,9 +110,11 @@ class FixConnection:
             relid = self._relid(connection, approved)
             holder = None if relid is None else self._lock_holder(connection, relid)
             lag_s = facts.replication_lag_s(connection)
+            lacking = () if relid is None else facts.missing_rights(connection, relid, approved.action.schema)
         found = preflight(approved.action, approved.rendered, seen, self._policy)
         refusals = [f"{finding.why}; {finding.fix}" for finding in found if finding.level == "refuse"]
         notes = [f"{finding.why}; {finding.fix}" for finding in found if finding.level != "refuse"]
+        refusals += lacking
         if holder is not None:
             refusals.append(f"process {holder} holds the table for another fix; wait for it to finish")
         if lag_s is not None and lag_s > facts.SLOW_STANDBY_S:

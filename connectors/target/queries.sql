@@ -200,6 +200,12 @@ WHERE l.locktype = 'relation' AND l.relation = %(relid)s AND l.pid <> pg_backend
   AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 GROUP BY l.pid, l.relation
 
+-- name: rights_to_build
+-- What CREATE INDEX asks of the role: to act as the table's owner, and CREATE on the schema.
+SELECT pg_has_role(c.relowner, 'USAGE') AS owner, has_schema_privilege(c.relnamespace, 'CREATE') AS creates,
+       pg_get_userbyid(c.relowner)::text AS owned_by
+FROM pg_class c WHERE c.oid = %(relid)s
+
 -- name: replication_lag
 -- The slowest standby; NULL without any, and for a role that is not shown it.
 SELECT max(extract(epoch FROM replay_lag))::float8 AS replay_lag_s FROM pg_stat_replication
