@@ -71,7 +71,9 @@ def _loopback(host: str) -> bool:
 
 def create(held: Context) -> FastAPI:
     """The application. Its loops run while it is served."""
-    app = FastAPI(title="Stanch", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Stanch", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.context = held
     for noun in (webhooks, incidents, approvals, health, pages):
         app.include_router(noun.router)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 import click
 
@@ -40,7 +39,7 @@ class LazyGroup(click.Group):
     """Imports a command's module when the command is called."""
 
     def __init__(self, commands: dict[str, tuple[str, str]], **attributes: object) -> None:
-        super().__init__(**attributes)  # type: ignore[arg-type] click's own keywords
+        super().__init__(**attributes)  # type: ignore[arg-type]  # click's own keywords
         self._places = commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's interface
@@ -87,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,7 +34,7 @@ class Ports:
     data_dir: Path
     public_url: str
     reader: Callable[[str], AbstractContextManager[TargetReader]]
-    writer: Callable[[str], TargetWriter]
+    writer: Callable[[str], AbstractContextManager[TargetWriter]]
     facts: Callable[[str, Action, datetime, int], tuple[Facts, tuple[NotVisible, ...]]]
     identity: Callable[[str], dict[str, Any]]
     verify_keys: VerifyKeys

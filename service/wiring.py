@@ -17,7 +17,7 @@ from service.steps import approve, causes, execute, intake, investigate, postmor
 from service.steps.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -92,12 +92,19 @@ class _Diagnosing:
         return Diagnosis(configured.dsn(path, f"diagnose_dsn_file of {target}"), target)
 
 
-def _fixing(configuration: Configuration) -> Any:
+def _fixing(configuration: Configuration) -> Callable[[str], AbstractContextManager[TargetWriter]]:
     from connectors.target.fix import FixConnection  # noqa: PLC0415 only the executor writes to targets
 
-    def writer(target: str) -> TargetWriter:
-        path = configuration.targets[target].fix_dsn_file
-        return FixConnection(configured.dsn(path, f"fix_dsn_file of {target}"), target)
+    def writer(target: str) -> AbstractContextManager[TargetWriter]:
+        known = configuration.targets.get(target)
+        if known is None:
+            raise Unreachable(f"target {target}", "it is not configured here", permanent=True)
+        return FixConnection(
+            configured.dsn(known.fix_dsn_file, f"fix_dsn_file of {target}"),
+            target,
+            policy=configuration.rules,
+            environment=known.environment,
+        )
 
     return writer
 

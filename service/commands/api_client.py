@@ -45,7 +45,7 @@ class ApiClient:
             response = self._http.request(method, path, **arguments)
             document: dict[str, Any] = response.json()
         except httpx.HTTPError as error:
-            raise CommandFailed(f"{self.url} does not answer: {error or type(error).__name__}") from error
+            raise CommandFailed(f"{self.url} does not answer: {str(error) or type(error).__name__}") from error
         except ValueError as error:
             raise CommandFailed(f"{self.url}{path} answered something that is not JSON") from error
         if response.is_error:

@@ -33,7 +33,7 @@ def safe(text: object) -> str:
     return _UNSAFE.sub("\ufffd", str(text))
 
 
-class Key(click.ParamType):
+class Key(click.ParamType[str]):
     name = "INC-n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -74,7 +74,8 @@ def show(key: str, json_: bool) -> None:
         click.echo(json.dumps(one))
         return
     click.echo(f"{one['id']}  {safe(one['title'])}")
-    click.echo(f"  {one['state'].replace('_', ' ')}" + (f", {one['outcome'].replace('_', ' ')}" if one["outcome"] else ""))
+    outcome = f", {one['outcome'].replace('_', ' ')}" if one["outcome"] else ""
+    click.echo(f"  {one['state'].replace('_', ' ')}{outcome}")
     if one["why"]:
         click.echo(f"  {safe(one['why'])}")
     click.echo("causes")
@@ -101,7 +102,8 @@ def _show_proposal(api: ApiClient, one: dict[str, Any]) -> None:
     approval = fix["approval"]
     if approval and approval["state"] in {"pending", "partially_approved"}:
         minutes, seconds = divmod(int(approval["seconds_left"]), 60)
-        click.echo(f"  waits for {fix['approvers_needed']} of {', '.join(fix['approvers']) or 'nobody: the list is empty'}")
+        people = ", ".join(fix["approvers"]) or "nobody: the list is empty"
+        click.echo(f"  waits for {fix['approvers_needed']} of {people}")
         click.echo(f"  {minutes}:{seconds:02d} left: stanch approve {one['id']}   or   {api.url}/i/{one['id']}")
     elif approval:
         click.echo(f"  {approval['state']}")

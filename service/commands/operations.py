@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.commands.failures import CommandFailed
 from service.settings import UnusableSettings, load
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 @click.command(epilog="\b\nExample:\n  STANCH_STORE_DSN=postgresql://owner@store/stanch stanch migrate")
 def migrate() -> None:
     """Bring the store up to date. STANCH_STORE_DSN must name a role that may create schemas and roles."""
-    from connectors.store.migrate import migrate as run  # noqa: PLC0415
+    from connectors.store.migrate import migrate as run
 
     applied = run(load().require("store_dsn"))
     click.echo("\n".join(f"applied {name}" for name in applied) or "the store is up to date")
@@ -28,7 +32,7 @@ def migrate() -> None:
               required=True)  # fmt: skip
 def token(person: str, roles: tuple[str, ...]) -> None:
     """Make a personal API token: the entry for STANCH_API_TOKENS_FILE on stdout, the token once on stderr."""
-    from service.identity import new_token, token_hash  # noqa: PLC0415
+    from service.identity import new_token, token_hash
 
     made = new_token()
     click.echo(f"- {json.dumps({'person': person, 'roles': list(roles), 'sha256': token_hash(made)})}")
@@ -39,7 +43,7 @@ def token(person: str, roles: tuple[str, ...]) -> None:
 @click.option("--id", "key_id", default=None, help="Name of the key; derived from it when not given.")
 def keys(key_id: str | None) -> None:
     """Make an Ed25519 key: STANCH_SIGNING_KEY for serve alone, STANCH_VERIFY_KEYS for the executor."""
-    from guardrails.permit import SigningKey  # noqa: PLC0415
+    from guardrails.permit import SigningKey
 
     made = SigningKey.generate(key_id)
     click.echo(f"STANCH_SIGNING_KEY={made.text()}")
@@ -57,11 +61,17 @@ def target() -> None:
 )
 @click.option("--database", required=True, help="The database to be repaired.")
 @click.option("--owner", "owners", multiple=True, required=True, help="Role that owns its tables; may be repeated.")
-def target_sql(database: str, owners: tuple[str, ...]) -> None:
+@click.option("--revoke-owner-writes", is_flag=True, help="Where the application connects as another role.")
+@click.option("--no-event-triggers", is_flag=True, help="For managed services that refuse them; weaker.")
+def target_sql(database: str, owners: tuple[str, ...], *, revoke_owner_writes: bool, no_event_triggers: bool) -> None:
     """Print the roles, the claim table and the fence, to be read and run by a superuser of the target."""
-    from guardrails.fence import Names, fence_sql  # noqa: PLC0415
+    from guardrails.fence import Fence, UnusableFence
 
-    click.echo(fence_sql(database=database, owners=owners, names=Names()))
+    try:
+        fence = Fence(database, owners, revoke_owner_writes=revoke_owner_writes, event_triggers=not no_event_triggers)
+    except UnusableFence as error:
+        raise CommandFailed(str(error)) from error
+    click.echo(fence.sql())
 
 
 @click.group()
@@ -73,8 +83,8 @@ def audit() -> None:
 @click.option("--json", "json_", is_flag=True)
 def verify(json_: bool) -> None:
     """Follow the chain from its first row and against the heads kept outside; exit 1 when it is broken."""
-    from connectors.store.store import Store  # noqa: PLC0415
-    from service.chain import state  # noqa: PLC0415
+    from connectors.store.store import Store
+    from service.chain import state
 
     settings = load()
     store = Store(settings.require("store_dsn"), application_name="stanch audit")
@@ -107,7 +117,7 @@ def _row(what: str, says: str, *, ok: bool) -> dict[str, Any]:
 
 
 def _settings_row() -> dict[str, Any]:
-    from service.configuration import read  # noqa: PLC0415
+    from service.configuration import read
 
     try:
         configuration = read(load().config)
@@ -119,13 +129,13 @@ def _settings_row() -> dict[str, Any]:
 
 
 def _connections() -> list[dict[str, Any]]:
-    from connectors.runbooks import skills  # noqa: PLC0415
-    from connectors.unreachable import Unreachable  # noqa: PLC0415
-    from service.configuration import read  # noqa: PLC0415
+    from connectors.runbooks import skills
+    from connectors.unreachable import Unreachable
+    from service.configuration import read
 
     settings = load()
     configuration = read(settings.config)
-    probes = {"skills": lambda: f"{len(skills())} usable"}
+    probes: dict[str, Callable[[], str]] = {"skills": lambda: f"{len(skills())} usable"}
     if settings.store_dsn:
         probes["store"] = lambda: _store(settings.require("store_dsn"))
     if settings.broker_url:
@@ -134,7 +144,7 @@ def _connections() -> list[dict[str, Any]]:
         probes["prometheus"] = lambda: _prometheus(str(settings.prometheus_url))
     for name, one in configuration.targets.items():
         if one.diagnose_dsn_file and one.diagnose_dsn_file.exists():
-            probes[f"target {name}"] = lambda name=name, path=one.diagnose_dsn_file: _target(name, path)
+            probes[f"target {name}"] = partial(_target, name, one.diagnose_dsn_file)
     rows = []
     for what, probe in probes.items():
         try:
@@ -145,7 +155,7 @@ def _connections() -> list[dict[str, Any]]:
 
 
 def _store(dsn: str) -> str:
-    from connectors.store.migrate import pending  # noqa: PLC0415
+    from connectors.store.migrate import pending
 
     missing = pending(dsn)
     if missing:
@@ -154,7 +164,7 @@ def _store(dsn: str) -> str:
 
 
 def _broker(url: str) -> str:
-    import redis  # noqa: PLC0415
+    import redis
 
     try:
         redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping()
@@ -164,15 +174,15 @@ def _broker(url: str) -> str:
 
 
 def _prometheus(url: str) -> str:
-    from connectors.prometheus import Prometheus  # noqa: PLC0415
+    from connectors.prometheus import Prometheus
 
     Prometheus.at(url).rule("", {})
     return "answers"
 
 
 def _target(name: str, path: Path) -> str:
-    from connectors.target.diagnose import Diagnosis  # noqa: PLC0415
-    from service.configuration import dsn  # noqa: PLC0415
+    from connectors.target.diagnose import Diagnosis
+    from service.configuration import dsn
 
     with Diagnosis(dsn(path, f"diagnose_dsn_file of {name}"), name) as diagnosis:
         seen = diagnosis.identity()

@@ -15,7 +15,8 @@ from service.settings import Settings, load
 def _started() -> Settings:
     settings = load()
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    words = "%(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format=words)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -32,7 +33,7 @@ def _started() -> Settings:
 @click.command(epilog="\b\nExample:\n  STANCH_STORE_DSN=… STANCH_SIGNING_KEY_FILE=… stanch serve")
 def serve() -> None:
     """The API: webhooks, decisions, pages, the outbox relay, the audit sealer."""
-    from service.app import serve as run  # noqa: PLC0415 FastAPI is not for --help
+    from service.app import serve as run
 
     sys.exit(run(_started()))
 
@@ -47,7 +48,7 @@ def serve() -> None:
 )
 def worker(queue: Literal["agent", "causal", "both"]) -> None:
     """A Celery worker that investigates. Refuses to start where it could read the signing key."""
-    from service.tasks import work  # noqa: PLC0415 Celery is not for --help
+    from service.tasks import work
 
     sys.exit(work(_started(), queue))
 
@@ -55,6 +56,6 @@ def worker(queue: Literal["agent", "causal", "both"]) -> None:
 @click.command(epilog="\b\nExample:\n  STANCH_VERIFY_KEYS=… stanch executor")
 def executor() -> None:
     """The only process that changes a target, and only what was approved. Refuses to start where it could sign."""
-    from service.tasks import execute  # noqa: PLC0415 Celery is not for --help
+    from service.tasks import execute
 
     sys.exit(execute(_started()))

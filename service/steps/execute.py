@@ -44,14 +44,16 @@ def execute(ports: Ports) -> Handler:
     def handle(held: Held) -> Save:
         with ports.store.transaction() as tx:
             row = tx.one("execution", id=held.step.args["execution"])
+            paper = _paper(tx, row) if row else {}
         if row is None:
             raise Unreachable("store", "the execution is gone", permanent=True)
         state = ExecutionState(row["state"])
         if state in ENDED:
             return _again(row)
-        if state is ExecutionState.AUTHORISED:
-            return _start(ports, held, row)
-        return _adopt(ports, held, row)
+        with ports.writer(paper["proposal"]["target"]) as writer:
+            if state is ExecutionState.AUTHORISED:
+                return _start(ports, held, row, paper, writer)
+            return _adopt(ports, held, row, paper, writer)
 
     return handle
 
@@ -59,15 +61,13 @@ def execute(ports: Ports) -> Handler:
 # --- Start -------------------------------------------------------------------------------------------------------
 
 
-def _start(ports: Ports, held: Held, row: Row) -> Save:
+def _start(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: TargetWriter) -> Save:
     with ports.store.transaction() as tx:
-        paper = _paper(tx, row)
         now = tx.now()
         control = tx.one("control")
     if control is None:
         raise Unreachable("store", "the kill switch cannot be read")
     paused = (control["reason"] or "no reason given") if control["paused"] else None
-    writer = ports.writer(paper["proposal"]["target"])
     admitted = _admit(ports, paper, writer, now=now, paused=paused)
     if isinstance(admitted, Refused):
         return _end(row, "aborted", "not admitted: " + "; ".join(admitted.reasons), {})
@@ -106,13 +106,7 @@ def _admit(
         document=proposal["document"],
         approval_id=str(approval["id"]),
         approved_digest=approval["digest"],
-        permits=[
-            Permit(
-                str(one["approval_id"]), one["digest"], one["person"], one["decided_at"], one["key_id"],
-                one["signature"],
-            )
-            for one in paper["permits"]
-        ],  # fmt: skip
+        permits=[_permit(one) for one in paper["permits"]],
         policy=ports.configuration.rules,
         keys=ports.verify_keys,
         target=target,
@@ -124,6 +118,12 @@ def _admit(
         environment=ports.configuration.targets[target].environment,
         now=now,
         paused=paused,
+    )
+
+
+def _permit(row: Row) -> Permit:
+    return Permit(
+        str(row["approval_id"]), row["digest"], row["person"], row["decided_at"], row["key_id"], row["signature"]
     )
 
 
@@ -187,11 +187,8 @@ def _clean(writer: TargetWriter, approved: Approved[Action], row: Row) -> str:
 # --- Adopt -------------------------------------------------------------------------------------------------------
 
 
-def _adopt(ports: Ports, held: Held, row: Row) -> Save:
+def _adopt(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: TargetWriter) -> Save:
     """Another process started this and is gone: look at the target, wait for what still runs, tell what came of it."""
-    with ports.store.transaction() as tx:
-        paper = _paper(tx, row)
-    writer = ports.writer(paper["proposal"]["target"])
     # Whether it may start was decided at the start marker; what is admitted again is only what to look for.
     admitted = _admit(ports, paper, writer, now=row["started_at"], paused=None)
     if isinstance(admitted, Refused):

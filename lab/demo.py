@@ -1,0 +1,242 @@
+"""One incident from the fault to the postmortem, on real parts, told as it happens."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+
+from lab.production import Production, follow
+from lab.stack import PERSON
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.faults import Fault
+    from lab.story import Story
+
+NORMAL_LOAD_S = 60.0
+"""A fresh Prometheus has no baseline; the ranking needs one to compare with."""
+GIVE_UP_S = 15 * 60.0
+ENDS = frozenset({"closed", "needs_human"})
+
+
+@dataclass
+class Run:
+    """What one incident took. All times in epoch seconds; None: not reached."""
+
+    fault_at: float
+    condition_at: float | None = None
+    alert_at: float | None = None
+    opened_at: float | None = None
+    proposed_at: float | None = None
+    decided_at: float | None = None
+    started_at: float | None = None
+    built_at: float | None = None
+    restored_at: float | None = None
+    verified_at: float | None = None
+    incident: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str | None:
+        found: str | None = self.incident.get("outcome")
+        return found
+
+    def seconds(self) -> dict[str, float | None]:
+        """As `stanch bench demo` prints them."""
+        return {
+            "detect": between(self.fault_at, self.opened_at),
+            "diagnose": between(self.opened_at, self.proposed_at),
+            "wait": between(self.proposed_at, self.decided_at),
+            "execute": between(self.decided_at, self.built_at),
+            "verify": between(self.built_at, self.verified_at),
+            "total": between(self.fault_at, self.restored_at),
+        }
+
+
+def between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(end - start, 3)
+
+
+def epoch(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+class Teller:
+    """Follows one incident and tells what is new. approver: "auto" plays the person at once."""
+
+    def __init__(self, production: Production, story: Story, approver: Literal["auto", "person"]) -> None:
+        self._production = production
+        self._story = story
+        self._approver = approver
+        self._told: set[Any] = set()
+
+    def run(self, fault: Fault) -> Run:
+        """Injects the fault and follows until the incident has an end. Raises CannotInjectError, ServerFailed."""
+        production, story = self._production, self._story
+        before = self._newest()
+        run = Run(production.inject(fault))
+        announced = f" by deploy {fault.change.version}" if fault.change else ""
+        story.line("fault", f"{fault.name}: {fault.mechanism}{announced}", run.fault_at)
+        with production.api() as api:
+            key = self._wait_for_incident(api, run, before)
+            for incident in follow(api, key):
+                production.group.check()
+                run.incident = dict(incident)
+                self._tell(run, incident, api)
+                if incident["state"] in ENDS and (incident["postmortem"] or not _ends_with_postmortem(incident)):
+                    return run
+                if time.time() - run.fault_at > GIVE_UP_S:
+                    return run
+        return run
+
+    def _newest(self) -> int:
+        with self._production.api() as api:
+            found = api.get("/api/v1/incidents", params={"limit": 1}).json()["incidents"]
+        return int(found[0]["id"].removeprefix("INC-")) if found else 0
+
+    def _wait_for_incident(self, api: httpx.Client, run: Run, before: int) -> str:
+        while True:
+            self._production.group.check()
+            if run.condition_at is None:
+                self._look_for_condition(run)
+            try:
+                found = api.get("/api/v1/incidents", params={"limit": 1}).json()["incidents"]
+            except (httpx.HTTPError, ValueError):
+                found = []
+            if found and int(found[0]["id"].removeprefix("INC-")) > before:
+                key: str = found[0]["id"]
+                return key
+            time.sleep(0.2)
+
+    def _look_for_condition(self, run: Run) -> None:
+        url = self._production.prometheus.url
+        answer = httpx.get(f"{url}/api/v1/alerts", trust_env=False).json()["data"]["alerts"]
+        active = [epoch(alert["activeAt"]) for alert in answer]
+        since = min((at for at in active if at is not None and at >= run.fault_at - 1), default=None)
+        if since is not None:
+            run.condition_at = since
+            p99 = self._production.p99_seconds()
+            shown = f", p99 {p99:.2f} s" if p99 else ""
+            self._story.line("Prometheus", f"the alert's condition is true{shown}", since)
+
+    # --- What is told ----------------------------------------------------------------------------------------
+
+    def _once(self, what: Any) -> bool:
+        if what in self._told:
+            return False
+        self._told.add(what)
+        return True
+
+    def _tell(self, run: Run, incident: Mapping[str, Any], api: httpx.Client) -> None:
+        key = incident["id"]
+        if self._once((key, "opened")):
+            run.opened_at = epoch(incident["milestones"]["detected"])
+            run.alert_at = run.opened_at
+            after = between(run.fault_at, run.opened_at)
+            self._story.line("Alertmanager", f"{incident['title']}   +{after:.1f} s after the fault", run.opened_at)
+            skill = incident["skill"] or "none yet"
+            self._story.line(key, f"opened, skill {skill}", run.opened_at)
+        for row in incident["evidence"]:
+            if row["status"] in {"yes", "note"} and self._once((key, row["id"])):
+                self._story.line("evidence", row["summary"], epoch(row["at"]))
+        if incident["cause"] and self._once((key, "cause")):
+            self._tell_causes(incident)
+        if incident["proposal"] and incident["proposal"]["approval"] and self._once((key, "proposal")):
+            self._tell_proposal(run, incident, api)
+        for execution in incident["executions"]:
+            self._tell_execution(run, execution)
+        if incident["state"] in ENDS and self._once((key, "end")):
+            self._tell_end(run, incident)
+
+    def _tell_causes(self, incident: Mapping[str, Any]) -> None:
+        told = []
+        for cause in incident["causes"][:3]:
+            width = f" ({cause['low']:.2f} to {cause['high']:.2f})" if cause["low"] is not None else ""
+            told.append(f"{cause['title'].lower()} {cause['probability']:.2f}{width}")
+        self._story.line("causes", " · ".join(told), epoch(incident["milestones"].get("diagnosed")))
+
+    def _tell_proposal(self, run: Run, incident: Mapping[str, Any], api: httpx.Client) -> None:
+        fix, story = incident["proposal"], self._story
+        run.proposed_at = epoch(incident["milestones"]["proposed"])
+        story.line("proposal", fix["command"], run.proposed_at)
+        locks = ", ".join(f"{lock['mode']} on {lock['relation']}" for lock in fix["locks"])
+        story.under(f"{locks}: reads and writes go on", "dim")
+        story.under(f"way back: {fix['rollback']}", "dim")
+        since_condition = between(run.condition_at, run.proposed_at)
+        if since_condition is not None:
+            story.under(f"{since_condition:.1f} s after the condition became true", "dim")
+        if self._approver == "auto":
+            story.line("approver", f"AUTO: this demo plays {PERSON} and approves")
+            self._approve(api, fix)
+            return
+        minutes, seconds = divmod(int(fix["approval"]["seconds_left"]), 60)
+        url = self._production.stack.url
+        story.plain()
+        story.under(f"Approve?  open {url}/i/{incident['id']}", "bold")
+        story.under(f"or run    .venv/bin/stanch approve {incident['id']}     ({minutes}:{seconds:02d} left)", "bold")
+        story.plain()
+
+    def _approve(self, api: httpx.Client, fix: Mapping[str, Any]) -> None:
+        answer = api.post(
+            f"/api/v1/approvals/{fix['approval']['id']}/decision",
+            json={"decision": "approve", "revision": fix["revision"], "digest": fix["digest"]},
+        )
+        if answer.status_code != httpx.codes.OK:
+            self._story.line("approver", f"the decision was not taken: {answer.text}")
+
+    def _tell_execution(self, run: Run, execution: Mapping[str, Any]) -> None:
+        name, story = execution["id"], self._story
+        if self._once((name, "approved")):
+            people = [row["person"] for row in run.incident["proposal"]["approval"]["decisions"]]
+            run.decided_at = epoch(run.incident["milestones"]["decided"])
+            story.line("approved", f"by {', '.join(people)}", run.decided_at)
+        progress = execution["progress"]
+        if progress and execution["state"] == "started":
+            self._tell_progress(name, progress)
+        if execution["finished_at"] and self._once((name, "ended")):
+            run.started_at, run.built_at = epoch(execution["started_at"]), epoch(execution["finished_at"])
+            took = between(run.started_at, run.built_at)
+            gap = self._production.gap_seconds(run.started_at or 0.0, run.built_at)
+            gap_text = f" · longest gap between committed writes {gap:.2f} s" if gap is not None else ""
+            story.line("executor", f"{execution['state']} after {took:.1f} s{gap_text}", run.built_at)
+
+    def _tell_progress(self, name: str, progress: Mapping[str, Any]) -> None:
+        percent = progress["percent"]
+        step = progress["phase"] if percent is None else (progress["phase"], int(percent // 25))
+        if self._once((name, step)):
+            filled = "" if percent is None else f"   {'▓' * int(percent // 5):░<20} {percent:.0f} %"
+            self._story.line("executor", f"{progress['phase']}{filled}")
+
+    def _tell_end(self, run: Run, incident: Mapping[str, Any]) -> None:
+        milestones, story = incident["milestones"], self._story
+        run.restored_at = epoch(milestones.get("restored"))
+        run.verified_at = epoch(milestones.get("verified"))
+        if run.restored_at:
+            story.line("restored", "the signal is back within its target", run.restored_at)
+        if incident["verification"]:
+            story.line("verified", incident["verification"]["summary"], run.verified_at)
+        elif incident["why"]:
+            story.line("needs human", incident["why"])
+        path = self._production.stack.data_dir / "postmortems" / f"{incident['id']}.md"
+        if path.is_file():
+            story.line("postmortem", str(path))
+        if incident["outcome"] == "recovered" and incident["cause"]:
+            story.line("learned", f"{incident['skill']}: one verified fix for {incident['cause']['title'].lower()} counted")
+
+
+def _ends_with_postmortem(incident: Mapping[str, Any]) -> bool:
+    return incident["outcome"] is not None
+
+
+def summary(run: Run) -> str:
+    parts = run.seconds()
+    names = {"detect": "to detect", "diagnose": "to diagnose", "wait": "decision", "execute": "to run"}
+    told = ", ".join(f"{parts[key]:.0f} {words}" for key, words in names.items() if parts[key] is not None)
+    settled = between(run.built_at, run.restored_at)
+    told += f", {settled:.0f} to settle" if settled is not None else ""
+    total = parts["total"]
+    return f"fault → restored {total:.0f} s ({told})" if total is not None else f"not restored; {told}"

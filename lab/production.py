@@ -1,0 +1,308 @@
+"""The simulated production with Stanch beside it: target, shop, load, Prometheus, Alertmanager, and the stack."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psycopg
+
+from connectors.embedded.alertmanager import EmbeddedAlertmanager, Webhook
+from connectors.embedded.postgres import EmbeddedPostgres
+from connectors.embedded.process import ProcessGroup, ServerFailed
+from connectors.embedded.prometheus import EmbeddedPrometheus
+from guardrails.fence import Fence
+from lab import monitoring
+from lab.shop import seed
+from lab.stack import PERSON, ROOT, Stack, private
+from lab.topology import TARGET_SETTINGS, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from lab.faults import Fault
+
+TARGET = monitoring.TARGET_SERVICE
+FENCE = Fence(database=seed.DATABASE, owners=(seed.OWNER_ROLE,))
+MAX_SIDE_BY_SIDE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the shop is, and how fast a verification may be."""
+
+    rows: int = seed.DEMO_ROWS
+    policy: tuple[tuple[str, Any], ...] = ()
+
+
+class Production:
+    """Everything of one lab, in one folder; leave it as a context manager and nothing is left running.
+
+    progress: one line a thing that happens. Raises ServerFailed from start().
+    """
+
+    def __init__(self, place: Path, *, cache: Path, scale: Scale, progress: Callable[[str], None]) -> None:
+        self.place = place
+        self.scale = scale
+        self._progress = progress
+        self._cache = cache
+        self.group = ProcessGroup(place / "run", progress)
+        self.stack = Stack(self.group, place, progress=progress)
+        self.target = self._cluster("target", place / "target")
+        self.passwords = {
+            role: secrets.token_urlsafe(18)
+            for role in (seed.APP_ROLE, seed.EXPORTER_ROLE, FENCE.diagnose, FENCE.fix, FENCE.signal)
+        }
+        self._shop: Shop | None = None
+        self._prometheus: EmbeddedPrometheus | None = None
+        self._alertmanager: EmbeddedAlertmanager | None = None
+
+    def __enter__(self) -> Production:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.group.end_all()
+        self.stack.store.remove()
+        self.target.remove()
+
+    # --- Parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def shop(self) -> Shop:
+        if self._shop is None:
+            raise ServerFailed("shop", "is not started")
+        return self._shop
+
+    @property
+    def prometheus(self) -> EmbeddedPrometheus:
+        if self._prometheus is None:
+            raise ServerFailed("Prometheus", "is not started")
+        return self._prometheus
+
+    @property
+    def alertmanager(self) -> EmbeddedAlertmanager:
+        if self._alertmanager is None:
+            raise ServerFailed("Alertmanager", "is not started")
+        return self._alertmanager
+
+    @property
+    def admin_dsn(self) -> str:
+        return self.target.dsn(database=seed.DATABASE)
+
+    def target_dsn(self, role: str) -> str:
+        return self.target.dsn(role, self.passwords[role], seed.DATABASE)
+
+    def _cluster(self, name: str, place: Path) -> EmbeddedPostgres:
+        return EmbeddedPostgres(
+            self.group,
+            name,
+            place,
+            log_path=self.place / "logs" / f"{name}.log",
+            progress=self._progress,
+            settings={**TARGET_SETTINGS, "log_statement": "ddl", "log_line_prefix": "%m [%p] %u@%d %a "},
+        )
+
+    # --- Start ---------------------------------------------------------------------------------------------------
+
+    def seed(self, progress: Callable[[str, float], None]) -> bool:
+        """Makes the cached cluster unless it is there; True when it had to. Minutes the first time, then nothing."""
+        cached = self._cached()
+        fingerprint = self._fingerprint()
+        if cached.is_complete(fingerprint):
+            return False
+        cached.remove()
+        cached.start()
+        seed.seed(cached.dsn(), self.scale.rows, progress)
+        with psycopg.connect(cached.dsn(database=seed.DATABASE), autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        cached.stop()
+        cached.mark_complete(fingerprint)
+        return True
+
+    def _cached(self) -> EmbeddedPostgres:
+        return self._cluster("target-cache", self._cache / f"target-{self.scale.rows}")
+
+    def _fingerprint(self) -> str:
+        """Changes when what would be seeded changes."""
+        texts = [path.read_bytes() for path in sorted((ROOT / "lab" / "shop").glob("s*.*")) if path.suffix != ".pyc"]
+        return hashlib.sha256(b"".join([str(self.scale.rows).encode(), *texts])).hexdigest()
+
+    def start_servers(self) -> None:
+        """Store, broker and target side by side."""
+        with ThreadPoolExecutor() as starts:
+            waits = [
+                starts.submit(self.stack.start_store),
+                starts.submit(self.stack.broker.start),
+                starts.submit(self._start_target),
+            ]
+            for each in waits:
+                each.result()
+
+    def _start_target(self) -> None:
+        self.target.copy_from(self._cached())
+        self.target.start()
+        with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
+            connection.execute(FENCE.sql().encode())
+        for role, password in self.passwords.items():
+            seed.set_password(self.target.dsn(), role, password)
+
+    def start_shop(self) -> None:
+        """The shop, what watches it, and Stanch."""
+        self._shop = Shop(
+            self.group,
+            app_dsn=self.target_dsn(seed.APP_ROLE),
+            exporter_dsn=self.target_dsn(seed.EXPORTER_ROLE),
+            log_dir=self.place / "logs",
+            customers=seed.customers_for(self.scale.rows),
+        )
+        self._alertmanager = EmbeddedAlertmanager(
+            self.group,
+            "alertmanager",
+            self._fresh("alertmanager"),
+            log_path=self.place / "logs" / "alertmanager.log",
+            cache_dir=self._cache,
+            progress=self._progress,
+            webhook=Webhook(self.stack.hook_url, self.stack.secrets.alertmanager),
+            route=monitoring.alertmanager_route(),
+        )
+        self._prometheus = EmbeddedPrometheus(
+            self.group,
+            "prometheus",
+            self._fresh("prometheus"),
+            log_path=self.place / "logs" / "prometheus.log",
+            cache_dir=self._cache,
+            progress=self._progress,
+            scrape_configs=monitoring.scrape_configs(self._shop.scrape_targets()),
+            rule_groups=monitoring.rule_groups(),
+            alertmanagers=[self._alertmanager.address],
+            global_config=monitoring.global_config(),
+        )
+        self.stack.configure(self.configuration(), prometheus_url=self._prometheus.url)
+        with ThreadPoolExecutor() as starts:
+            waits = [
+                starts.submit(self._alertmanager.start),
+                starts.submit(self._prometheus.start),
+                starts.submit(self._shop.start),
+                starts.submit(self.stack.start_processes),
+            ]
+            for each in waits:
+                each.result()
+        self._shop.start_load()
+
+    def _fresh(self, name: str) -> Path:
+        place = self.place / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        return place
+
+    def configuration(self) -> dict[str, Any]:
+        """stanch.yaml of the lab. DSNs lie in files that only their process is told of."""
+        files = {
+            name: str(private(self.place / "dsn" / role, self.target_dsn(role)).resolve())
+            for name, role in (
+                ("diagnose_dsn_file", FENCE.diagnose),
+                ("fix_dsn_file", FENCE.fix),
+                ("signal_dsn_file", FENCE.signal),
+            )
+        }
+        return {
+            "targets": {
+                TARGET: {**files, "mode": "act", "environment": "demo", "selector": monitoring.target_labels()}
+            },
+            "approvers": [PERSON],
+            "policy": dict(self.scale.policy),
+            **monitoring.stanch_sections(),
+        }
+
+    # --- Run -----------------------------------------------------------------------------------------------------
+
+    def inject(self, fault: Fault) -> float:
+        """Breaks the shop and announces the deploy that did it; when, in epoch seconds."""
+        at = fault.inject(self.admin_dsn)
+        if fault.change is not None:
+            change = fault.change
+            self.post_change(service=change.service, version=change.version, summary=change.summary)
+        return at
+
+    def post_change(self, **change: str) -> None:
+        answer = httpx.post(
+            f"{self.stack.url}/webhooks/changes",
+            json=change,
+            headers={"Authorization": f"Bearer {self.stack.secrets.alertmanager}"},
+            trust_env=False,
+        )
+        answer.raise_for_status()
+
+    def api(self) -> httpx.Client:
+        """As the demo's person."""
+        return httpx.Client(
+            base_url=self.stack.url,
+            headers={"Authorization": f"Bearer {self.stack.secrets.api_token}"},
+            timeout=10.0,
+            trust_env=False,
+        )
+
+    def p99_seconds(self) -> float | None:
+        """Of the storefront, now; None without requests."""
+        query = monitoring.ALERT_EXPRESSION.rpartition(" > ")[0]
+        answer = httpx.get(f"{self.prometheus.url}/api/v1/query", params={"query": query}, trust_env=False).json()
+        found = answer["data"]["result"]
+        value = float(found[0]["value"][1]) if found else float("nan")
+        return value if value == value else None  # noqa: PLR0124 NaN
+
+    def gap_seconds(self, since: float, until: float | None = None) -> float | None:
+        """Longest time between two committed writes."""
+        params = {"since": since} | ({} if until is None else {"until": until})
+        answer = httpx.get(f"{self.shop.load_url}/gaps", params=params, trust_env=False).json()
+        gap: float | None = answer["longest_gap_seconds"]
+        return gap
+
+    def ddl_log(self) -> list[str]:
+        """Every data-definition statement that the target itself logged."""
+        text = (self.place / "logs" / "target.log").read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.splitlines() if "statement:" in line or "execute" in line]
+
+    def save_cli_access(self, data_dir: Path) -> None:
+        """So that `stanch approve INC-1` works in another terminal of the same owner."""
+        private(data_dir / "cli.json", json.dumps({"url": self.stack.url, "token": self.stack.secrets.api_token}))
+
+
+def free_place(base: Path) -> Path:
+    """`base`, or base-2, base-3 … when another lab runs there."""
+    for number in range(1, MAX_SIDE_BY_SIDE + 1):
+        place = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not (place / "run" / "lock").exists() or _lock_is_stale(place / "run" / "lock"):
+            return place
+    raise ServerFailed("lab", f"{MAX_SIDE_BY_SIDE} labs run under {base.parent} already; stop one")
+
+
+def _lock_is_stale(lock: Path) -> bool:
+    owner = lock.read_text(encoding="ascii").strip()
+    return not (owner.isdigit() and Path(f"/proc/{owner}").exists())
+
+
+def follow(api: httpx.Client, key: str, every_s: float = 0.3) -> Iterator[Mapping[str, Any]]:
+    """The incident again and again; skips a turn while the API is away."""
+    while True:
+        try:
+            answer = api.get(f"/api/v1/incidents/{key}")
+        except httpx.HTTPError:
+            time.sleep(every_s)
+            continue
+        if answer.status_code == httpx.codes.OK:
+            yield answer.json()
+        time.sleep(every_s)

@@ -1,0 +1,158 @@
+"""dev and demo: everything on this machine, on embedded servers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from service.commands.failures import CommandFailed
+from service.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.production import Production
+    from lab.story import Story
+
+CACHE = Path(__file__).resolve().parent.parent.parent / ".cache"
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stanch demo                     you approve\n  AUTO=1 stanch demo              it plays you\n"
+    "  stanch demo --fault missing-index"
+)
+@click.option("--fault", default="missing-index", envvar="FAULT", show_default=True)
+@click.option("--auto", is_flag=True, envvar="AUTO", help="Play the approver. So it is without a terminal.")
+@click.option("--rows", type=click.IntRange(1_000), default=None, help="Orders in the shop; 2.4 million by default.")
+def demo(fault: str, auto: bool, rows: int | None) -> None:
+    """A shop's PostgreSQL loses an index under load: the whole story, on real servers, as it happens.
+
+    Exit 0 only after a verified recovery. Ctrl-C stops everything.
+    """
+    from lab.faults import named
+    from lab.production import Production, Scale, free_place
+    from lab.story import Story
+
+    try:
+        chosen = named(fault)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+    story = Story()
+    stay = sys.stdin.isatty() and story.live and not auto
+    data_dir = load().data_dir
+    scale = Scale() if rows is None else Scale(rows=rows)
+    _stop_on_signals()
+    began = time.monotonic()
+    try:
+        with Production(free_place(data_dir / "demo"), cache=CACHE, scale=scale, progress=_quiet) as production:
+            _set_up(production, story, data_dir, began)
+            outcome = _tell(production, story, chosen, person=stay)
+            if stay:
+                _stay(production, story)
+    except KeyboardInterrupt:
+        story.plain("stopped; nothing is left running")
+        sys.exit(130)
+    sys.exit(0 if outcome == "recovered" else 1)
+
+
+def _quiet(_line: str) -> None:
+    """The story tells less than the servers say; their logs have it all."""
+
+
+def _stop_on_signals() -> None:
+    """SIGTERM ends as Ctrl-C does: everything that was started is stopped."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+
+
+def _set_up(production: Production, story: Story, data_dir: Path, began: float) -> None:
+    phases: set[str] = set()
+
+    def seeded(phase: str, share: float) -> None:
+        if phase not in phases:
+            phases.add(phase)
+            story.chapter("shop's data", f"{phase} ({share:.0%})")
+
+    start = time.monotonic()
+    if production.seed(seeded):
+        story.chapter("shop's data", f"made and cached, {time.monotonic() - start:.0f} s, once")
+    start = time.monotonic()
+    production.start_servers()
+    production.start_shop()
+    parts = [production.stack.store, production.stack.broker, production.prometheus, production.alertmanager]
+    named = " · ".join(f"{one.product} {one.version} ({one.origin})" for one in parts)
+    story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
+    story.chapter("shop", f"storefront → orders → orders-db, {production.scale.rows / 1e6:.1f} M orders, "
+                  f"{production.shop.rates.reads + production.shop.rates.writes:.0f} requests/s")  # fmt: skip
+    production.save_cli_access(data_dir)
+    story.chapter("dashboard", f"{production.stack.login_url}   up after {time.monotonic() - began:.0f} s")
+    story.plain()
+
+
+def _tell(production: Production, story: Story, fault: object, *, person: bool) -> str | None:
+    from lab.demo import NORMAL_LOAD_S, Teller, summary
+
+    def note() -> str:
+        p99 = production.p99_seconds()
+        return "" if p99 is None else f"p99 {p99:.2f} s"
+
+    story.wait("normal load", NORMAL_LOAD_S, note, production.group.check)
+    story.plain()
+    run = Teller(production, story, "person" if person else "auto").run(fault)  # type: ignore[arg-type]
+    story.plain()
+    story.under(summary(run), "bold")
+    return run.outcome
+
+
+def _stay(production: Production, story: Story) -> None:
+    story.under(f"The dashboard stays up: {production.stack.login_url}")
+    story.under("Ctrl-C stops everything. `make demo AUTO=1` plays the approver.")
+    _until_interrupted(production.group.check)
+
+
+def _until_interrupted(check: Callable[[], None]) -> None:
+    while True:
+        check()
+        time.sleep(0.5)
+
+
+@click.command(epilog="\b\nExample:\n  STANCH_CONFIG=stanch.yaml STANCH_PROMETHEUS_URL=http://prometheus:9090 stanch dev")
+def dev() -> None:
+    """serve, workers and executor on an embedded store and broker, in one terminal, until Ctrl-C."""
+    from connectors.embedded.process import ProcessGroup
+    from lab.stack import Stack
+    from service.configuration import read
+
+    settings = load()
+    read(settings.config)
+    place = settings.data_dir / "dev"
+    _stop_on_signals()
+    try:
+        with ProcessGroup(place / "run", click.echo) as group:
+            stack = Stack(group, place, progress=click.echo)
+            stack.start_store()
+            stack.broker.start()
+            document = settings.config.read_text(encoding="utf-8") if settings.config else ""
+            stack.configure(_mapping(document), prometheus_url=settings.prometheus_url)
+            stack.start_processes()
+            click.echo(f"dashboard    {stack.login_url}")
+            click.echo(f"webhook      {stack.hook_url}   Authorization: Bearer {stack.secrets.alertmanager}")
+            _until_interrupted(group.check)
+    except KeyboardInterrupt:
+        click.echo("stopped; nothing is left running")
+        sys.exit(130)
+
+
+def _mapping(document: str) -> dict[str, object]:
+    import yaml
+
+    return yaml.safe_load(document) or {}
