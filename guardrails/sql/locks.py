@@ -137,6 +137,13 @@ def _create(cursor: Cursor) -> Draft:
     return _create_object(cursor)
 
 
+_NAMED: tuple[tuple[tuple[str, ...], Callable[[Cursor], Draft]], ...] = (
+    (("materialized", "view"), create_materialized_view),
+    (("sequence",), create_sequence),
+    (("statistics",), create_statistics),
+)
+
+
 def _persistence(cursor: Cursor) -> set[str]:
     cursor.accept_one("global", "local")
     word = cursor.accept_one("temp", "temporary", "unlogged")

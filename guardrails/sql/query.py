@@ -34,8 +34,9 @@ _LOCKLESS = frozenset(
     """
     set_config setseed pg_notify pg_reload_conf pg_rotate_logfile pg_switch_wal pg_create_restore_point
     pg_export_snapshot pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file pg_logical_emit_message
-    pg_current_xact_id txid_current pg_promote pg_log_backend_memory_contexts pg_drop_replication_slot pg_create_physical_replication_slot
-    pg_create_logical_replication_slot pg_replication_slot_advance pg_current_logfile array_sample array_shuffle
+    pg_current_xact_id txid_current pg_promote pg_log_backend_memory_contexts pg_drop_replication_slot
+    pg_create_physical_replication_slot pg_create_logical_replication_slot pg_replication_slot_advance
+    pg_current_logfile array_sample array_shuffle
     """.split()  # noqa: SIM905 a list of names reads better as text
 )
 _ROW_LOCKS = frozenset({"update", "share", "no", "key"})
