@@ -11,7 +11,10 @@ from guardrails.sql.alter import alter_relation
 from guardrails.sql.create import (
     alter_sequence,
     create_index,
+    create_materialized_view,
     create_on_relation,
+    create_sequence,
+    create_statistics,
     create_table,
     create_trigger,
     create_view,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PLAIN = frozenset(
     """
-    show listen notify unlisten deallocate checkpoint close fetch move load security
+    show listen notify unlisten deallocate checkpoint close fetch move load
     """.split()  # noqa: SIM905 a list of names reads better as text
 )
 _ROLLBACK = frozenset({"rollback", "abort"})
