@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -282,3 +283,19 @@ def test_a_log_that_is_not_there_has_no_last_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "log") == ()
     (tmp_path / "log").write_bytes(b"one\n\n\xfftwo\n")
     assert last_lines(tmp_path / "log", 1) == ("\ufffdtwo",)
+
+
+def test_children_started_from_threads_outlive_their_threads(tmp_path: Path) -> None:
+    names = ("store", "target", "broker")
+    with ProcessGroup(tmp_path / "run", quiet) as group:
+        with ThreadPoolExecutor() as pool:
+            starts = [
+                pool.submit(
+                    start_python, group, name, POLITE, tmp_path, name, str(tmp_path / f"{name}.up"), str(tmp_path / "e")
+                )
+                for name in names
+            ]
+        group.check()
+        assert {child.name for child in group.children()} == set(names)
+        assert {start.result().exit_code() for start in starts} == {None}
+    assert sorted((tmp_path / "e").read_text().split()) == sorted(names)
