@@ -119,16 +119,21 @@ def distinct_values(name: str, table: TableFacts) -> float:
     return max(1.0, -column.n_distinct * table.rows if column.n_distinct < 0 else column.n_distinct)
 
 
+def folded(identifier: object) -> str:
+    """A name as the catalog has it: PostgreSQL lowers what is not quoted. "" for anything that is no name."""
+    if not isinstance(identifier, exp.Identifier):
+        return ""
+    return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
+
+
 def tables_named(query: str) -> tuple[tuple[str | None, str], ...]:
-    """(schema or None, table) of every table a statement names, in order; empty when it cannot be parsed."""
+    """(schema or None, table) of every table a statement names, each once; empty when it cannot be parsed."""
     tree = _parsed(query)
     if tree is None:
         return ()
-    named = {cte.alias for cte in tree.find_all(exp.CTE)}
-    found = (
-        (table.db or None, table.name) for table in tree.find_all(exp.Table) if table.db or table.name not in named
-    )
-    return tuple(dict.fromkeys(found))
+    own = {folded(cte.args["alias"].this) for cte in tree.find_all(exp.CTE)}
+    found = ((folded(table.args.get("db")) or None, folded(table.this)) for table in tree.find_all(exp.Table))
+    return tuple(dict.fromkeys((schema, name) for schema, name in found if name and (schema or name not in own)))
 
 
 def _parsed(text: str) -> exp.Expr | None:
@@ -154,9 +159,11 @@ def _nesting(text: str) -> int:
 def _from_text(tree: exp.Expr, table: TableFacts, wanted: _Wanted) -> None:
     for scope in tree.find_all(exp.Select, exp.Update, exp.Delete):
         aliases = {
-            source.alias_or_name
+            folded(source.args.get("alias") and source.args["alias"].this) or folded(source.this)
             for source in scope.find_all(exp.Table)
-            if source.name == table.table and source.db in {"", table.schema} and _scope_of(source) is scope
+            if folded(source.this) == table.table
+            and folded(source.args.get("db")) in {"", table.schema}
+            and _scope_of(source) is scope
         }
         if not aliases:
             continue
@@ -248,10 +255,9 @@ def _column(node: exp.Expr, aliases: set[str], table: TableFacts, *, planned: bo
     node = node.unnest()
     if planned and isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.TEXT:
         node = node.this.unnest()
-    if not isinstance(node, exp.Column) or (node.table and node.table not in aliases):
+    if not isinstance(node, exp.Column) or (node.table and folded(node.args["table"]) not in aliases):
         return None
-    identifier = node.this
-    name = node.name if getattr(identifier, "quoted", False) else node.name.lower()
+    name = folded(node.this)
     return name if table.column(name) else None
 
 

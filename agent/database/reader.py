@@ -53,7 +53,9 @@ class TargetWriter(Protocol):
 
     def identity(self) -> TargetIdentity: ...
 
-    def preflight(self, approved: Approved[Action]) -> Preflight: ...
+    def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
+        """recent_executions on this target are the store's to count, for the policy's rate limit."""
+        ...
 
     def claim(self, approval_id: str, phase: Phase, part: int, kind: ClaimKind, execution_id: str) -> bool:
         """True for the one who may act; False when somebody ran or abandoned it before."""
@@ -71,4 +73,9 @@ class TargetWriter(Protocol):
         """Removes what a failed run left, by the approved cleanup; refuses when a valid or a growing index is there."""
         ...
 
-    def roll_back(self, approved: Approved[Action], execution_id: str) -> RunResult: ...
+    def roll_back(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> RunResult: ...

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from psycopg import errors
+from psycopg import DataError, NotSupportedError, ProgrammingError
 
 from agent.database.snapshot import (
     Activity,
@@ -46,7 +46,7 @@ SETTINGS = {
 }
 """Every statement is its own transaction (autocommit), so nobody ever waits for us, and vacuum is never held back."""
 SESSIONS_SHOWN = 50
-_NOT_PLANNABLE = (errors.SyntaxErrorOrAccessRuleViolation, errors.DataError, errors.FeatureNotSupported)
+_NOT_PLANNABLE = (ProgrammingError, DataError, NotSupportedError)
 """A text that no longer fits the catalog, or one whose operators and types our search_path does not find."""
 
 _Seen = TypeVar("_Seen", Plan, WhatIf)

@@ -16,6 +16,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from agent.database.missing_index import folded
 from agent.database.snapshot import NotVisible, Plan, WhatIf
 from connectors.target.session import Connection, row, rows, statement
 from guardrails.sql.identifier import qualified, quoted
@@ -88,11 +89,11 @@ def _qualified(connection: Connection, text: str, user: str | None) -> str | Not
     unqualified = _unqualified_tables(tree)
     if not unqualified:
         return text
-    homes = _homes(connection, {_catalog_name(node) for node in unqualified}, user)
+    homes = _homes(connection, {folded(node.this) for node in unqualified}, user)
     pieces: list[str] = []
     position = 0
     for node in sorted(unqualified, key=lambda found: int(found.this.meta["start"])):
-        name = _catalog_name(node)
+        name = folded(node.this)
         schema = homes.get(name)
         if schema is None:
             return NotVisible("the plan", f"it is open which schema the table {name} is in")
@@ -103,19 +104,15 @@ def _qualified(connection: Connection, text: str, user: str | None) -> str | Not
 
 
 def _unqualified_tables(tree: exp.Expr) -> list[exp.Table]:
-    named = {cte.alias for cte in tree.find_all(exp.CTE)}
+    own = {folded(cte.args["alias"].this) for cte in tree.find_all(exp.CTE)}
     return [
         table
         for table in tree.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier)
         and not table.db
-        and table.name not in named
+        and folded(table.this) not in own
         and "start" in table.this.meta
     ]
-
-
-def _catalog_name(table: exp.Table) -> str:
-    return table.name if table.this.args.get("quoted") else table.name.lower()
 
 
 def _homes(connection: Connection, names: set[str], user: str | None) -> Mapping[str, str]:

@@ -15,9 +15,8 @@ from guardrails.fence import Fence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROWS = 200_000
 _SETTINGS = {"fsync": "off", "autovacuum": "off", "shared_preload_libraries": "pg_stat_statements"}
-_SEED = f"""
+_SEED = """
 CREATE EXTENSION pg_stat_statements;
 CREATE ROLE shop_owner NOLOGIN;
 CREATE ROLE shop_app LOGIN PASSWORD 'app' IN ROLE pg_read_all_data, pg_write_all_data;
@@ -28,7 +27,7 @@ CREATE TABLE public.orders AS
   SELECT g AS id, (g::bigint * 7919) % 20000 AS customer_id,
          CASE WHEN g % 10 = 0 THEN 'open' ELSE 'done' END::varchar(10) AS status,
          timestamptz '2026-01-01' + g * interval '1 second' AS created_at
-  FROM generate_series(1, {ROWS}) g;
+  FROM generate_series(1, 200000) g;
 ALTER TABLE public.orders ADD PRIMARY KEY (id);
 CREATE TABLE public."Bestellung Ü%" AS SELECT g AS "Nr", g % 20000 AS "Kunde ""K"" %s" FROM generate_series(1, 50000) g;
 RESET ROLE;

@@ -38,8 +38,8 @@ from connectors.target.fix import FixConnection
 from guardrails.action import CreateIndexConcurrently
 from tests.connectors.target.approval import approved
 with FixConnection(sys.argv[1], "shop") as fix:
-    work = approved(CreateIndexConcurrently("public", "orders", ("customer_id", "created_at")), fix.identity(), sys.argv[2])
-    fix.run(work, sys.argv[3], lambda progress: None)
+    action = CreateIndexConcurrently("public", "orders", ("customer_id", "created_at"))
+    fix.run(approved(action, fix.identity(), sys.argv[2]), sys.argv[3], lambda progress: None)
 """
 
 
@@ -143,7 +143,8 @@ def test_one_claim_wins_and_stays(fix: FixConnection) -> None:
     assert fix.claim("A-1", "rollback", 0, "run", "X-1")
 
 
-def test_racing_claims_have_one_winner(shop: Shop, fix: FixConnection) -> None:
+@pytest.mark.usefixtures("fix")
+def test_racing_claims_have_one_winner(shop: Shop) -> None:
     won: list[bool] = []
     start = threading.Barrier(8)
 
@@ -266,7 +267,7 @@ def test_an_index_of_the_same_name_on_other_columns_is_not_taken_for_ours(
     assert fix.roll_back(approval, "X-1").status == "failed"
 
 
-def test_a_target_without_the_claim_table_says_so_for_good(shop: Shop, admin: psycopg.Connection) -> None:
+def test_a_target_without_the_claim_table_says_so_for_good(shop: Shop) -> None:
     with FixConnection(shop.stranger, "shop") as stranger, pytest.raises(Unreachable) as refused:
         stranger.claim("A-1", "run", 0, "run", "X-1")
     assert refused.value.permanent

@@ -1,0 +1,142 @@
+"""A target without a server, for the tests of other rooms: it answers what it was given and remembers what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
+from agent.database.snapshot import Activity, NotVisible, TargetIdentity, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agent.database.execution import ClaimKind, Phase
+    from agent.database.snapshot import InvalidIndex, Plan, TableFacts, WhatIf
+    from connectors.unreachable import Unreachable
+    from guardrails.action import Action
+    from guardrails.approved import Approved
+
+IDENTITY = TargetIdentity("shop", "7301234567890123456", "shop", 150018, in_recovery=False)
+QUIET = Workload(3.0, (), (), 0.0, resets_detected=False, not_visible=())
+IDLE = Activity({}, {}, (), 0, 97, ())
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class MemoryTarget:
+    """Both ports. Set what it should answer; plans are by query text, what-ifs by columns.
+
+    unreachable, when set, is raised by every method. ends_as is what a run comes to: "finished" leaves a valid index,
+    "failed" an invalid one, "unknown" one that is still building until `observed` is set to something else.
+    """
+
+    target: TargetIdentity = IDENTITY
+    sample: Workload = QUIET
+    sessions: Activity = IDLE
+    tables: Mapping[tuple[str, str], TableFacts] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    what_ifs: Mapping[tuple[str, ...], WhatIf] = field(default_factory=dict)
+    invalid: tuple[InvalidIndex, ...] | NotVisible = ()
+    refusals: tuple[str, ...] = ()
+    ends_as: str = "finished"
+    progress: tuple[Progress, ...] = (Progress("building index: scanning table", 50, 100, "blocks", 50.0, None),)
+    unreachable: Unreachable | None = None
+    observed: Observed = field(default_factory=lambda: Observed("absent", "there is no such index"))
+    claims: dict[tuple[str, str, int], Claim] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+
+    def identity(self) -> TargetIdentity:
+        self._answer()
+        return self.target
+
+    def workload(self, window_s: float) -> Workload:
+        self._answer()
+        return replace(self.sample, window_s=window_s)
+
+    def activity(self) -> Activity:
+        self._answer()
+        return self.sessions
+
+    def table_facts(self, schema: str, table: str) -> TableFacts | NotVisible:
+        self._answer()
+        return self.tables.get((schema, table)) or NotVisible(
+            f"table {schema}.{table}", "the catalog has no such table"
+        )
+
+    def explain(self, query: str, user: str | None = None) -> Plan | NotVisible:
+        self._answer()
+        return self.plans.get(query) or NotVisible("the plan", f"not for {user}")
+
+    def what_if(
+        self, query: str, schema: str, table: str, columns: Sequence[str], user: str | None = None
+    ) -> WhatIf | NotVisible:
+        self._answer()
+        known = self.what_ifs.get(tuple(columns))
+        return known or NotVisible(f"the plan with an index on {schema}.{table}", f"no HypoPG for {user}: {query}")
+
+    def invalid_indexes(self) -> tuple[InvalidIndex, ...] | NotVisible:
+        self._answer()
+        return self.invalid
+
+    def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
+        self._answer()
+        notes = (f"{approved.action.kind} after {recent_executions} others",)
+        return Preflight(not self.refusals, self.refusals, notes)
+
+    def claim(self, approval_id: str, phase: Phase, part: int, kind: ClaimKind, execution_id: str) -> bool:
+        self._answer()
+        claim = Claim(approval_id, phase, part, kind, execution_id)
+        return self.claims.setdefault((approval_id, phase, part), claim) is claim
+
+    def claimed(self, approval_id: str, phase: Phase, part: int = 0) -> Claim | None:
+        self._answer()
+        return self.claims.get((approval_id, phase, part))
+
+    def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
+        self._answer()
+        self.sent.extend(approved.rendered.steps)
+        for progress in self.progress:
+            on_progress(progress)
+        match self.ends_as:
+            case "finished":
+                self.observed = Observed("valid", "valid and ready", definition=approved.rendered.command)
+                return RunResult("finished", "valid and ready", _EPOCH, _EPOCH, ())
+            case "failed":
+                self.observed = Observed("invalid", "left INVALID", definition=approved.rendered.command)
+                return RunResult("failed", "canceling statement", _EPOCH, _EPOCH, ())
+            case _:
+                self.observed = Observed("building", f"by {execution_id}", 4711, self.progress[-1])
+                return RunResult("unknown", "the connection broke", _EPOCH, _EPOCH, ())
+
+    def inspect(self, approved: Approved[Action], execution_id: str) -> Observed:  # noqa: ARG002 - the port's signature
+        self._answer()
+        return self.observed
+
+    def clean(self, approved: Approved[Action], execution_id: str) -> RunResult:
+        if self.inspect(approved, execution_id).kind in {"valid", "building", "elsewhere"}:
+            return RunResult("failed", f"not cleaned: {self.observed.detail}", _EPOCH, _EPOCH, ())
+        return self._removed(approved.rendered.cleanup_steps if self.observed.kind == "invalid" else ())
+
+    def roll_back(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> RunResult:
+        if self.inspect(approved, execution_id).kind in {"building", "elsewhere"}:
+            return RunResult("failed", f"not rolled back: {self.observed.detail}", _EPOCH, _EPOCH, ())
+        if on_progress is not None:
+            for progress in self.progress:
+                on_progress(progress)
+        return self._removed(approved.rendered.rollback_steps if self.observed.kind != "absent" else ())
+
+    def _removed(self, steps: tuple[str, ...]) -> RunResult:
+        self.sent.extend(steps)
+        self.observed = Observed("absent", "there is no such index")
+        return RunResult("finished", self.observed.detail, _EPOCH, _EPOCH, ())
+
+    def _answer(self) -> None:
+        if self.unreachable is not None:
+            raise self.unreachable
