@@ -1,8 +1,8 @@
 """Which service did it: rank the services round an alert by how likely each is the cause.
 
-A service's own evidence is its most unusual series. What a caller shows is explained by its callees as far as they
-show it too, so on a call graph only what a service adds by itself counts. When nothing stands out, the answer abstains
-and still ranks.
+Three steps: how unusual is each series (anomaly), what of that do neighbours on the call graph explain (evidence), and,
+where seconds and errors can be counted, how much did each service add to the alert by itself (flow). Which steps apply
+is read off the data. When nothing stands out, the answer abstains and still ranks.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal import anomaly, changepoint
+from causal import anomaly, changepoint, evidence, flow
 from causal.graph import ServiceGraph
+from causal.kind import Kind, kind_of
 from causal.series import SeriesName, UnusableInput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from causal.changepoint import ChangePoint
+    from causal.evidence import Finding
     from causal.series import Frame
 
 CONFIDENT = 0.5  # below this the answer abstains
 MIN_NORMAL = 10  # samples before the change
 MAX_NORMAL, MAX_FAULT = 4096, 1024  # samples looked at on each side of the change
 _MARGIN_S = 120.0  # a given fault time may be this far off
-_EXPLAINED = 0.8  # part of a caller's anomaly that an equally anomalous callee explains
-_VOTES = (1.0, 0.3, 0.15)  # of a service's most unusual series
-_SHARPNESS = 6.0  # of the probabilities, per unit of score
-_NONE = 1.1  # the score that "none of these" has: what a healthy system's loudest series reaches
+_FLOW = 4.0  # weight of the counted share of the alert beside the evidence, which is a log scale
+_OBSERVER, _UNREACHABLE = 0.1, 0.4  # what is left of a score
+_SHARPNESS = 3.0  # of the probabilities, per unit of score
+_NONE = 1.5  # the score that "none of these" has: what a healthy system's loudest service reaches
+_MAX_RULED_OUT = 5
+_MANY = 5  # services, from which a pattern among them means something
+_SYMPTOMS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.SUCCESS, Kind.TRAFFIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +103,18 @@ def rank(
     if split is None:
         return _nothing(frame, graph, change)
     normal, fault = split
-    seen = anomaly.judge(normal.values, fault.values)
-    metrics = _metrics(frame, seen, seed)
+    before, during = anomaly.coarsen(normal.values, fault.values)
+    seen = anomaly.judge(before, during, _own_traffic(frame.names))
+    metrics = _metrics(frame.names, seen, seed)
     if not metrics:
         return _nothing(frame, graph, change)
     entry = SeriesName.parse(target).service if target else None
-    scores, ruled_out = _services(metrics, graph, entry)
+    findings = evidence.weigh(frame.names, seen.score.tolist(), seen.shift.tolist(), graph)
+    shares = _shares(normal, fault, graph, target)
+    scores, ruled_out = _scores(findings, shares, graph, entry, frame.names)
     services, abstained, confidence = _probabilities(scores)
-    visible = {metric.service for metric in metrics}
-    every = set(frame.services) | graph.services
+    hidden = tuple(sorted((set(frame.services) | graph.services) - set(findings)))
     paths = _paths(graph, entry, services[:3])
-    hidden = tuple(sorted(every - visible))
     return Ranking(abstained, confidence, services, metrics, change, ruled_out, hidden, paths)
 
 
@@ -126,48 +134,80 @@ def _split(frame: Frame, change: ChangePoint) -> tuple[Frame, Frame] | None:
     return frame.rows(max(0, end - MAX_NORMAL), end), frame.rows(start, min(len(frame.times), start + MAX_FAULT))
 
 
-def _metrics(frame: Frame, seen: anomaly.Anomalies, seed: int) -> tuple[RankedMetric, ...]:
-    tie = np.random.default_rng(seed).random(len(frame.names)) if seed else np.zeros(len(frame.names))
-    judged = [j for j in range(len(frame.names)) if np.isfinite(seen.score[j])]
-    judged.sort(key=lambda j: (-round(float(seen.score[j]), 9), tie[j], frame.names[j].metric, frame.names[j].service))
-    return tuple(
-        RankedMetric(
-            frame.names[j].service,
-            frame.names[j].metric,
-            float(seen.score[j]),
-            float(seen.before[j]),
-            float(seen.during[j]),
-            float(seen.shift[j]),
-        )
-        for j in judged
-    )
+def _own_traffic(names: tuple[SeriesName, ...]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """For each series that traffic can explain, the column of its service's traffic; else -1."""
+    traffic: dict[str, int] = {}
+    for j, name in enumerate(names):
+        if kind_of(name.metric) is Kind.TRAFFIC:
+            traffic.setdefault(name.service, j)
+    explains = {Kind.RESOURCE, Kind.LATENCY, Kind.CLIENT_LATENCY}
+    return np.array([traffic.get(n.service, -1) if kind_of(n.metric) in explains else -1 for n in names])
 
 
-def _services(
-    metrics: tuple[RankedMetric, ...], graph: ServiceGraph, entry: str | None
+def _metrics(names: tuple[SeriesName, ...], seen: anomaly.Anomalies, seed: int) -> tuple[RankedMetric, ...]:
+    tie = np.random.default_rng(seed).random(len(names)) if seed else np.zeros(len(names))
+    judged = [j for j in range(len(names)) if np.isfinite(seen.score[j])]
+    judged.sort(key=lambda j: (-round(float(seen.score[j]), 9), tie[j], names[j].metric, names[j].service))
+    columns = (seen.score.tolist(), seen.before.tolist(), seen.during.tolist(), seen.shift.tolist())
+    return tuple(RankedMetric(names[j].service, names[j].metric, *(column[j] for column in columns)) for j in judged)
+
+
+def _shares(normal: Frame, fault: Frame, graph: ServiceGraph, target: str | None) -> Mapping[str, float]:
+    """How much of what can be counted each service added, 1 = the most, times how far that is beyond noise."""
+    if not graph:
+        return {}
+    goal = SeriesName.parse(target) if target else None
+    entry = goal.service if goal else None
+    wanted = kind_of(goal.metric) if goal else None
+    kinds = [Kind.LATENCY] * (wanted not in {Kind.ERRORS, Kind.SUCCESS}) + [Kind.ERRORS] * (wanted is not Kind.LATENCY)
+    shares: dict[str, float] = {}
+    for kind in kinds:
+        found = flow.own_change(normal.names, normal.values, fault.values, graph, kind=kind, entry=entry)
+        most = max(found.added.values(), default=0.0) if found else 0.0
+        if found and most > 0:
+            beyond = (most / (most + found.noise)) ** 0.5
+            for service, added in found.added.items():
+                shares[service] = max(shares.get(service, 0.0), beyond * added / most)
+    return shares
+
+
+def _scores(
+    findings: Mapping[str, Finding],
+    shares: Mapping[str, float],
+    graph: ServiceGraph,
+    entry: str | None,
+    names: tuple[SeriesName, ...],
 ) -> tuple[dict[str, float], tuple[RuledOut, ...]]:
     """A score a service, and why a loud one does not count."""
-    own: dict[str, list[float]] = {}
-    for metric in metrics:
-        own.setdefault(metric.service, []).append(metric.score)
-    loud = {
-        service: sum(s * w for s, w in zip(scores, (1.0, 0.3, 0.15), strict=False)) for service, scores in own.items()
-    }
-    ceiling = max(loud.values())
-    scores, ruled_out = {}, []
-    reach = graph.reachable(entry) if entry is not None else {}
-    for service, score in loud.items():
-        guilty = max(
-            ((loud[callee], callee) for callee in graph.callees.get(service, ()) if callee in loud), default=(0.0, "")
-        )
-        mine = score - _EXPLAINED * min(guilty[0], score)
-        if score > ceiling / 2 and mine < score / 2:
-            ruled_out.append(RuledOut(service, f"its callee {guilty[1]} changed as much: it passes the change on"))
+    reach = graph.reachable(entry) if entry in graph.services and entry is not None else {}
+    scores, ruled_out = {}, {}
+    for service, finding in findings.items():
+        score = finding.score + _FLOW * shares.get(service, 0.0)
+        if reach and service != entry and graph.callees.get(service) and not graph.callers.get(service):
+            score *= _OBSERVER
+            ruled_out[service] = "nobody calls it: it is a client of what it sees"
+        elif service == entry and _is_probe(service, graph, names):
+            score *= _OBSERVER
+            ruled_out[service] = "it only watches the others"
         elif len(reach) > 1 and service not in reach:
-            ruled_out.append(RuledOut(service, f"{entry} does not depend on it"))
-            mine *= 0.4
-        scores[service] = mine
-    return scores, tuple(sorted(ruled_out, key=lambda r: -loud[r.service]))
+            score *= _UNREACHABLE
+            ruled_out[service] = f"{entry} does not depend on it"
+        elif finding.explained_by is not None and shares.get(service, 0.0) < shares.get(finding.explained_by, 1.0):
+            ruled_out[service] = f"its callee {finding.explained_by} changed as much: it passes the change on"
+        scores[service] = score
+    loudest = max(scores.values())
+    order = sorted(ruled_out, key=lambda s: (-findings[s].score, s))
+    kept = [s for s in order if scores[s] < loudest][:_MAX_RULED_OUT]
+    return scores, tuple(RuledOut(service, ruled_out[service]) for service in kept)
+
+
+def _is_probe(service: str, graph: ServiceGraph, names: tuple[SeriesName, ...]) -> bool:
+    """An alerting service outside the graph that shows symptoms only, where the others show what they run on too."""
+    if graph:
+        return service not in graph.services
+    inside = {name.service for name in names if kind_of(name.metric) not in _SYMPTOMS}
+    others = {name.service for name in names} - {service}
+    return service not in inside and len(others) >= _MANY and len(inside) >= 0.8 * len(others)
 
 
 def _probabilities(scores: dict[str, float]) -> tuple[tuple[RankedService, ...], bool, float]:

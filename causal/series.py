@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 
-class UnusableInput(ValueError):  # noqa: N818  the name callers know; it is what they print
+class UnusableInput(ValueError):
     """The input cannot be read as series over time; the message is one line for a person."""
 
 
