@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from connectors.embedded.debian import data_beside
 from connectors.embedded.process import Child, ProcessGroup, Progress, free_port, plain_environment
 from connectors.embedded.prometheus import answers_ok, find_program, program_version
 
@@ -20,6 +21,8 @@ ADVICE = (
     "(Debian: apt-get install prometheus-alertmanager; https://prometheus.io/download)"
 )
 RECEIVER = "stanch"
+# Debian's Alertmanager reads its default templates from here at the start, used or not.
+DEBIAN_TEMPLATES = "/usr/share/prometheus/alertmanager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,9 @@ class EmbeddedAlertmanager:
         names = ("alertmanager", "prometheus-alertmanager")
         self._program, self.origin = find_program(names, "prometheus-alertmanager", ADVICE, cache_dir, progress)
         self.version = program_version(self._program)
+        self._working_dir = directory
+        if self.origin == "debian package":
+            self._program, self._working_dir = data_beside(self._program, DEBIAN_TEMPLATES)
         self.child: Child | None = None
 
     @property
@@ -87,7 +93,7 @@ class EmbeddedAlertmanager:
             log_path=self.log_path,
             ready=lambda: answers_ok(f"{self.url}/-/ready"),
             env=plain_environment(),
-            cwd=self.directory,
+            cwd=self._working_dir,
             port=self.port,
             timeout_s=timeout_s,
         )

@@ -50,6 +50,28 @@ def program_from_package(package: str, program: str, cache_dir: Path, advice: st
     return found
 
 
+def data_beside(program: Path, data_dir: str) -> tuple[Path, Path]:
+    """A copy of an unpacked program that looks for its data in its working directory, and that directory.
+
+    Debian builds some programs to read files under /usr/share by absolute path; unpacked elsewhere they would not
+    start. The path inside the copy is overwritten by one of the same length that means "here". A program without
+    the path is returned as it is.
+    """
+    path = data_dir.encode()
+    here = (b"./" * len(path))[: len(path)] if len(path) % 2 == 0 else b"." + b"/." * (len(path) // 2)
+    unpacked = program.read_bytes()
+    data = program.parents[2] / data_dir.lstrip("/")
+    if path not in unpacked:
+        return program, data
+    copy = program.with_name(f"{program.name}.here")
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
+        unfinished.write_bytes(unpacked.replace(path, here))
+        unfinished.chmod(0o755)
+        unfinished.rename(copy)
+    return copy, data
+
+
 def _download(package: str, directory: Path, log_path: Path, log: int, progress: Progress) -> Path:
     """The package's file, by the machine's lists or else, when they are missing or stale, by fresh ones of our own."""
     directory.mkdir(parents=True)

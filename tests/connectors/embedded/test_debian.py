@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.embedded.debian import program_from_package
+from connectors.embedded.debian import data_beside, program_from_package
 from connectors.embedded.process import ServerFailed
 
 if TYPE_CHECKING:
@@ -92,3 +92,27 @@ def test_on_another_system_the_line_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerFailed, match="this is no Debian to fetch it from: install Beacon 2"):
         program_from_package("beacon", "beacon", tmp_path / "cache", "install Beacon 2", lambda _: None)
+
+
+@pytest.mark.parametrize("data_dir", ["/usr/share/beacon", "/usr/share/beacons"])
+def test_a_program_with_a_built_in_path_gets_one_that_means_here(tmp_path: Path, data_dir: str) -> None:
+    program = tmp_path / "root" / "usr" / "bin" / "beacon"
+    program.parent.mkdir(parents=True)
+    text = f"\x7fELF {data_dir}|{data_dir}/ui/|end"
+    program.write_text(text)
+    copy, data = data_beside(program, data_dir)
+    assert data == tmp_path / "root" / data_dir[1:]
+    assert copy.stat().st_mode & 0o777 == 0o755
+    changed = copy.read_text()
+    assert len(changed) == len(text)
+    first, second, end = changed.removeprefix("\x7fELF ").split("|")
+    assert (os.path.normpath(f"{first}/a.tmpl"), os.path.normpath(second), end) == ("a.tmpl", "ui", "end")
+    assert program.read_text() == text
+    assert data_beside(program, data_dir) == (copy, data)
+
+
+def test_a_program_without_the_path_is_left_alone(tmp_path: Path) -> None:
+    program = tmp_path / "root" / "usr" / "bin" / "beacon"
+    program.parent.mkdir(parents=True)
+    program.write_text("nothing built in")
+    assert data_beside(program, "/usr/share/beacon")[0] == program
