@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """The alert is understood: which skill, which target, how far Stanch may go there."""
+    """The alert is understood: which skill, which target, how far Stanch may go there.
+
+    impact_start: when the alert's condition became true, which is before it fired; None when nobody can say.
+    """
 
     skill: str
     target: str | None
     mode: Mode
     service: str | None
+    impact_start: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,10 +199,18 @@ def _triaged(incident: Incident, skill: Skill | None, event: Triaged) -> Decisio
         mode=event.mode,
         service=event.service or incident.service,
         working=replace(incident.working, beliefs=skill.priors()),
+        milestones=_with_impact(incident, event.impact_start),
     )
     where = f" on {event.target} ({event.mode})" if event.target else ", no target known"
     moved = _move(opened, skill)
     return replace(moved, note=f"skill {skill.name} chosen{where}")
+
+
+def _with_impact(incident: Incident, at: datetime | None) -> Mapping[Milestone, datetime]:
+    """The earlier of what the source said and what its rule says."""
+    known = incident.milestones.get(Milestone.IMPACT_START)
+    earlier = min((one for one in (known, at) if one is not None), default=None)
+    return incident.milestones if earlier is None else {**incident.milestones, Milestone.IMPACT_START: earlier}
 
 
 def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | StepFailed, now: datetime) -> Decision:

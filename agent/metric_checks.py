@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from agent.ports import total
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -45,8 +47,8 @@ def traffic_surge(series: Sequence[Series], impact_start: float) -> Answer:
     if not series:
         return Answer("not_visible", "no traffic metric has samples", {})
     times = series[0].times
-    total = np.nansum(np.vstack([one.values for one in series]), axis=0)
-    before, after = _median(total[times < impact_start]), _median(total[times >= impact_start])
+    traffic = total(series)
+    before, after = _median(traffic[times < impact_start]), _median(traffic[times >= impact_start])
     data = {"before_per_s": _finite(before), "after_per_s": _finite(after)}
     if math.isnan(before) or math.isnan(after) or before <= 0:
         return Answer("not_visible", "no traffic samples on both sides of the impact", data)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from agent.database.reader import TargetReader, TargetWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    import numpy as np
-
-__all__ = ["Metrics", "NoData", "Rule", "Series", "TargetReader", "TargetWriter"]
+__all__ = ["Metrics", "NoData", "Rule", "Series", "TargetReader", "TargetWriter", "total"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,12 @@ class Series:
     labels: Mapping[str, str]
     times: np.ndarray
     values: np.ndarray
+
+
+def total(series: Sequence[Series]) -> np.ndarray:
+    """The sum over series at each time; NaN where none has a sample, for nothing is not zero."""
+    stack = np.vstack([one.values for one in series])
+    return np.where(np.all(np.isnan(stack), axis=0), np.nan, np.nansum(stack, axis=0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def structured(
         "mode": incident.mode,
         "skill": incident.skill,
         "outcome": incident.outcome,
-        "milestones": {name: at.isoformat() for name, at in sorted(incident.milestones.items(), key=lambda m: m[1])},
+        "milestones": {str(name): at.isoformat() for name, at in sorted(incident.milestones.items(), key=lambda m: m[1])},
         "seconds": durations_s(incident.milestones),
         "cause": None
         if conclusion is None

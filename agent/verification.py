@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from agent.ports import total
+
 if TYPE_CHECKING:
     from agent.expression import Signal
     from agent.ports import Series
@@ -134,8 +136,8 @@ def _traffic_share(control: tuple[Series, ...], ran_from: float, ran_to: float) 
     if not control:
         return None
     times = control[0].times
-    total = np.nansum(np.vstack([one.values for one in control]), axis=0)
-    before, after = _median(total[times < ran_from]), _median(total[times >= ran_to])
+    traffic = total(control)
+    before, after = _median(traffic[times < ran_from]), _median(traffic[times >= ran_to])
     if math.isnan(before) or before <= 0:
         return None
     return 0.0 if math.isnan(after) else after / before
@@ -149,7 +151,9 @@ def _good_since(times: np.ndarray, bad: np.ndarray) -> float | None:
 
 
 def _median(values: np.ndarray) -> float:
-    return float(np.median(values)) if len(values) else math.nan
+    """Of the samples there are; NaN when there is none."""
+    seen = values[~np.isnan(values)]
+    return float(np.median(seen)) if len(seen) else math.nan
 
 
 def _figure(value: float) -> str:

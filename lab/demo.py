@@ -87,7 +87,7 @@ class Teller:
                 production.group.check()
                 run.incident = dict(incident)
                 self._tell(run, incident, api)
-                if incident["state"] in ENDS and (incident["postmortem"] or not _ends_with_postmortem(incident)):
+                if incident["state"] in ENDS and incident["postmortem"]:
                     return run
                 if time.time() - run.fault_at > GIVE_UP_S:
                     return run
@@ -138,8 +138,8 @@ class Teller:
             run.alert_at = run.opened_at
             after = between(run.fault_at, run.opened_at)
             self._story.line("Alertmanager", f"{incident['title']}   +{after:.1f} s after the fault", run.opened_at)
-            skill = incident["skill"] or "none yet"
-            self._story.line(key, f"opened, skill {skill}", run.opened_at)
+        if incident["skill"] and self._once((key, "skill")):
+            self._story.line(key, f"opened, skill {incident['skill']}", run.opened_at)
         for row in incident["evidence"]:
             if row["status"] in {"yes", "note"} and self._once((key, row["id"])):
                 self._story.line("evidence", row["summary"], epoch(row["at"]))
@@ -225,11 +225,8 @@ class Teller:
         if path.is_file():
             story.line("postmortem", str(path))
         if incident["outcome"] == "recovered" and incident["cause"]:
-            story.line("learned", f"{incident['skill']}: one verified fix for {incident['cause']['title'].lower()} counted")
-
-
-def _ends_with_postmortem(incident: Mapping[str, Any]) -> bool:
-    return incident["outcome"] is not None
+            cause = incident["cause"]["title"].lower()
+            story.line("learned", f"{incident['skill']}: one verified fix for {cause} counted")
 
 
 def summary(run: Run) -> str:

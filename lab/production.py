@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import psycopg
@@ -66,7 +66,7 @@ class Production:
         self._prometheus: EmbeddedPrometheus | None = None
         self._alertmanager: EmbeddedAlertmanager | None = None
 
-    def __enter__(self) -> Production:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -157,6 +157,8 @@ class Production:
         self.target.start()
         with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
             connection.execute(FENCE.sql().encode())
+            # pg_monitor alone may not EXPLAIN: the planner's answer needs SELECT on the tables of the query.
+            connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {FENCE.diagnose}".encode())
         for role, password in self.passwords.items():
             seed.set_password(self.target.dsn(), role, password)
 

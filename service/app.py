@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, status
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from connectors.broker import celery_app
@@ -94,7 +94,7 @@ async def _store_away(request: Request, error: Exception) -> Response:
     log.warning("request without the store", path=request.url.path, error=str(error))
     if "text/html" in request.headers.get("accept", ""):
         return pages.store_away(request, str(error))
-    return ORJSONResponse({"detail": "the store does not answer"}, status.HTTP_503_SERVICE_UNAVAILABLE)
+    return JSONResponse({"detail": "the store does not answer"}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
 @asynccontextmanager

@@ -112,7 +112,7 @@ def _fixing(configuration: Configuration) -> Callable[[str], AbstractContextMana
 def agent_handlers(given: Ports) -> Mapping[str, Handler]:
     return {
         "intake": intake.intake,
-        "triage": triage.triage(given.configuration, given.skills),
+        "triage": triage.triage(given.configuration, given.skills, given.metrics),
         "check": investigate.check(given, investigate.ask_agent),
         "propose": investigate.propose(given),
         "verify": verify.verify(given),

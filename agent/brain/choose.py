@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 WORTH_ASKING_BITS = 0.01
 """A check expected to bring less than this is not asked. From facts on loops: four such in a row is a stall."""
 
+SIDE_BY_SIDE = 3
+"""Checks asked at once: they wait on the outside, not on each other. More would ask what the first would have made
+needless."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -67,8 +71,8 @@ def next_move(skill: Skill, working: Working) -> Move:
                 return Ask((missing,))
         else:
             best = _most_telling_per_second(skill, working)
-            if best is not None:
-                return Ask((best,))
+            if best:
+                return Ask(best)
     return _close(skill, working, leader, len(telling))
 
 
@@ -134,15 +138,16 @@ def _open_checks(skill: Skill, working: Working) -> list[Check]:
     ]
 
 
-def _most_telling_per_second(skill: Skill, working: Working) -> str | None:
-    """A gathering check counts with the best gain of what it would open."""
-    best: tuple[float, str] | None = None
+def _most_telling_per_second(skill: Skill, working: Working) -> tuple[str, ...]:
+    """The checks to ask side by side, best first. A gathering check counts with the best gain of what it would open."""
+    rate: dict[str, float] = {}
     for check in _open_checks(skill, working):
         opened = [c for c in skill.checks.values() if check.id in c.needs and c.id not in working.answered]
-        candidates = opened if check.gathers else [check]
-        for candidate in candidates:
+        for candidate in opened if check.gathers else [check]:
             gain = belief.expected_gain(candidate, working.beliefs)
             cost_s = check.cost_s + (candidate.cost_s if check.gathers else 0.0)
-            if gain >= WORTH_ASKING_BITS and (best is None or gain / cost_s > best[0]):
-                best = (gain / cost_s, check.id)
-    return best[1] if best else None
+            if gain >= WORTH_ASKING_BITS:
+                rate[check.id] = max(rate.get(check.id, 0.0), gain / cost_s)
+    best = sorted(rate, key=lambda name: (-rate[name], name))
+    room = skill.stop.max_checks - len(working.answered)
+    return tuple(best[: min(SIDE_BY_SIDE, room)])

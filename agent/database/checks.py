@@ -107,6 +107,13 @@ def sequential_scans_dominate(reader: TargetReader, known: Known) -> Observation
 
 def slow_statement(reader: TargetReader, known: Known) -> Observation:
     workload = _workload(reader, known)
+    finished = _slow_finished(workload)
+    if finished.status == "yes":
+        return finished
+    return _slow_running(reader, workload) or finished
+
+
+def _slow_finished(workload: Workload) -> Observation:
     if not workload.statements:
         return _no_statement(workload)
     statement = workload.statements[0]
@@ -290,6 +297,37 @@ def _became_slow(statement: StatementDelta, ratio: float | None) -> bool:
 
 def _ratio(value: float, against: float | None) -> float | None:
     return None if not against else value / against
+
+
+def _slow_running(reader: TargetReader, workload: Workload) -> Observation | None:
+    """Statements are counted when they end; one that takes longer than the sample is only seen while it runs."""
+    running = [
+        session
+        for session in reader.activity().sessions
+        if session.state == "active"
+        and session.wait_event_type != "Lock"
+        and (session.state_age_s or 0.0) > workload.window_s
+    ]
+    if not running:
+        return None
+    longest = max(running, key=lambda session: session.state_age_s or 0.0)
+    age_s = longest.state_age_s or 0.0
+    statement = StatementDelta(
+        queryid=0,
+        query=longest.query,
+        calls=0,
+        total_exec_ms=0.0,
+        mean_exec_ms=age_s * 1000,
+        baseline_mean_exec_ms=None,
+        min_exec_ms=None,
+        rows=0,
+        shared_blks_read=0,
+        shared_blks_hit=0,
+        user=longest.user,
+    )
+    data = {"statement": statement.as_data(), "share": None, "times_baseline": None, "running": len(running)}
+    summary = f"{len(running)} statements have run for over {workload.window_s:.0f} s, one for {age_s:.0f} s: "
+    return Observation("yes", sentence(summary + shown(longest.query)), data)
 
 
 def _no_statement(workload: Workload) -> Observation:

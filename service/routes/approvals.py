@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, status
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from service.context import Context, Held, KnownPerson
@@ -30,13 +30,13 @@ class Decision(BaseModel):
 
 
 @router.post("/approvals/{approval_id}/decision")
-def decide(held: Held, person: KnownPerson, approval_id: UUID, body: Decision) -> ORJSONResponse:
+def decide(held: Held, person: KnownPerson, approval_id: UUID, body: Decision) -> JSONResponse:
     """Approve or deny. 403: not on the list; 409: the world moved on, with what is current; 404: no such approval."""
     ask = Ask(body.decision, body.revision, body.digest, person.name, "api", clean(body.reason))
     answer = taken(held, str(approval_id), ask)
     if isinstance(answer, Declined):
-        return ORJSONResponse({"detail": answer.why, "current": answer.current}, HTTP[answer.kind])
-    return ORJSONResponse(
+        return JSONResponse({"detail": answer.why, "current": answer.current}, HTTP[answer.kind])
+    return JSONResponse(
         {"state": answer.state, "approved_by": list(answer.approved_by), "approvers_needed": answer.needed}
     )
 

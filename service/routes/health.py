@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response, status
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from agent.postmortem import durations_s
@@ -31,9 +31,9 @@ def readyz(held: Held) -> Response:
             processes = tx.all("processes")
             backlog = tx.one("backlog")
     except Unreachable as error:
-        return ORJSONResponse({"status": "store away", "detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
+        return JSONResponse({"status": "store away", "detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
     alive = sorted({row["kind"] for row in processes if row["age_s"] < FRESH_S})
-    return ORJSONResponse({"status": "ready", "processes": alive, "backlog": backlog})
+    return JSONResponse({"status": "ready", "processes": alive, "backlog": backlog})
 
 
 @router.get("/metrics")

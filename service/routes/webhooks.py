@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, HTTPException, Request, Response, status
-from fastapi.responses import ORJSONResponse
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from agent.machine import Step
@@ -55,7 +55,7 @@ async def _receive(request: Request, held: Context, source: str) -> Response:
     except Unreachable as error:
         log.warning("hook not stored", source=source, error=str(error))
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, "not stored, send it again") from error
-    return ORJSONResponse({"receipt": receipt}, status.HTTP_202_ACCEPTED)
+    return JSONResponse({"receipt": receipt}, status.HTTP_202_ACCEPTED)
 
 
 async def _body(request: Request) -> bytes:
