@@ -70,11 +70,12 @@ def judge(
     control: tuple[Series, ...],
     plan: Plan,
     *,
+    impact_from: float,
     ran_from: float,
     ran_to: float,
     now: float,
 ) -> Judged:
-    """Judges the samples up to now; all times in epoch seconds.
+    """Judges the samples up to now; all times in epoch seconds. "Before" is from the impact to the fix.
 
     series: the signal's, from before ran_from to now; empty when Prometheus has none. control: traffic over the same
     time; empty when no control is known, which then is said.
@@ -82,7 +83,7 @@ def judge(
     if not series:
         return _no_samples(plan, ran_to, now)
     times, values = worst(series, signal)
-    before = _median(values[times < ran_from])
+    before = _median(values[(times >= impact_from) & (times < ran_from)])
     after_times, after = times[times >= ran_to], values[times >= ran_to]
     bad = np.array([signal.breached(float(value)) for value in after], dtype=bool)
     good_from = _good_since(after_times, bad)

@@ -163,7 +163,8 @@ class Teller:
         fix, story = incident["proposal"], self._story
         run.proposed_at = epoch(incident["milestones"]["proposed"])
         story.line("proposal", fix["command"], run.proposed_at)
-        locks = ", ".join(f"{lock['mode']} on {lock['relation']}" for lock in fix["locks"])
+        named = [lock for lock in fix["locks"] if lock["relation"] != "*"]
+        locks = ", ".join(f"{lock['mode']} on {lock['relation']}" for lock in named)
         story.under(f"{locks}: reads and writes go on", "dim")
         story.under(f"way back: {fix['rollback']}", "dim")
         since_condition = between(run.condition_at, run.proposed_at)

@@ -9,6 +9,7 @@ import numpy as np
 
 from agent.events import VerificationSampled
 from agent.expression import Signal, signal_of
+from agent.incident import Milestone
 from agent.ports import NoData
 from agent.verification import Judged, Plan, judge
 from connectors.unreachable import Unreachable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from service.steps.runner import Handler, Held, Save
 
 BEFORE_S = 60.0
-"""How much of the time before the fix is the "before" figure."""
+"""Shown of the time before the impact."""
 
 
 def verify(ports: Ports) -> Handler:
@@ -54,7 +55,8 @@ def look(
         why = "the alert's expression is not known to us" if signal is None else "no Prometheus is configured"
         return Judged("inconclusive", why, None, nan, nan, 0), ()
     plan = Plan(float(approved["window_s"]), float(approved["deadline_s"]), float(approved["step_s"]))
-    start = run["started_at"] - timedelta(seconds=BEFORE_S)
+    impact = incident.milestones[Milestone.IMPACT_START]
+    start = min(impact, run["started_at"]) - timedelta(seconds=BEFORE_S)
     try:
         series = _series(ports.metrics, signal.query, start, now, plan.step_s)
         control = _control(ports, incident, start, now, plan.step_s)
@@ -66,6 +68,7 @@ def look(
         series,
         control,
         plan,
+        impact_from=impact.timestamp(),
         ran_from=run["started_at"].timestamp(),
         ran_to=run["finished_at"].timestamp(),
         now=now.timestamp(),

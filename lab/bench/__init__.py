@@ -1,0 +1,1 @@
+"""Every `stanch bench`: measures and prints, asserts nothing."""
