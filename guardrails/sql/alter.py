@@ -319,17 +319,25 @@ def _other(cursor: Cursor, draft: Draft, relation: str) -> None:
     draft.lock(relation, _AEL, others=_AEL)
     if cursor.accept("owner", "to"):
         draft.does("owner_to", relation, detail=cursor.label())
-    elif cursor.accept("force", "row", "level", "security") or cursor.accept("no", "force", "row", "level", "security"):
+    elif cursor.follows("force") or cursor.follows("no", "force"):
+        cursor.accept("no")
+        cursor.expect("force", "row", "level", "security")
         draft.does("row_security", relation, detail="force")
     elif cursor.accept("replica", "identity"):
-        if cursor.accept("using", "index"):
-            cursor.name()
-        elif not cursor.accept_one("default", "full", "nothing"):
-            raise cursor.error("a replica identity expected")
-        draft.does("replica_identity", relation)
-    elif cursor.accept("no", "inherit") or cursor.accept("inherit"):
-        draft.lock(cursor.relation(), _AEL)
+        _replica_identity(cursor, draft, relation)
+    elif cursor.accept("no", "inherit"):
+        draft.lock(cursor.relation(), Mode.ACCESS_SHARE)
+    elif cursor.accept("inherit"):
+        draft.lock(cursor.relation(), _SUE)
     elif cursor.accept("of"):
         cursor.relation()
     elif not cursor.accept("not", "of"):
         raise cursor.error("not understood:")
+
+
+def _replica_identity(cursor: Cursor, draft: Draft, relation: str) -> None:
+    if cursor.accept("using", "index"):
+        cursor.name()
+    elif not cursor.accept_one("default", "full", "nothing"):
+        raise cursor.error("a replica identity expected")
+    draft.does("replica_identity", relation)

@@ -299,5 +299,6 @@ def alter_sequence(cursor: Cursor) -> Draft:
         raise cursor.error("an option expected")
     strong = cursor.follows("set", "logged") or cursor.follows("set", "unlogged")
     draft.lock(relation, _AEL if strong else _SRE)
+    draft.rewrites.append(relation)  # one page, but a new file
     _sequence_options(cursor, draft)
     return draft

@@ -193,10 +193,8 @@ def comment(cursor: Cursor) -> Draft:
     elif cursor.accept_one("constraint", "trigger", "rule", "policy"):
         cursor.name()
         cursor.expect("on")
-        if cursor.accept("domain"):
-            cursor.relation()
-        else:
-            draft.lock(cursor.relation(), _SUE)
+        cursor.accept("domain")
+        draft.lock(cursor.relation(), Mode.ACCESS_SHARE)
     else:
         while not cursor.at_end and cursor.word() != "is":
             cursor.take()

@@ -61,7 +61,8 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     names = _cte_names(parsed)
     _lock_tables(parsed, draft, names, Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE)
     for written in parsed.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
-        _write(written, draft)
+        if not isinstance(written.parent, exp.When):  # the branches of a MERGE write to its own target
+            _write(written, draft)
     into = parsed.find(exp.Into)
     if into is not None:
         draft.creates.append(_written(into.this))

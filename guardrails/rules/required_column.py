@@ -1,0 +1,33 @@
+"""A NOT NULL column without a default fails on a table with rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardrails.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from guardrails.rules.rule import Context
+    from guardrails.sql.statement import Operation
+
+_VALUES = frozenset({"default", "volatile_default", "serial", "identity", "stored", "virtual"})
+
+
+def _has_no_value(operation: Operation, _context: Context) -> bool:
+    return operation.has("not_null") and not operation.marks & _VALUES
+
+
+RULE = Rule(
+    name="required_column",
+    level="refuse",
+    on=frozenset({"add_column"}),
+    why=(
+        "ADD COLUMN {column} NOT NULL without a default fails as soon as {relation} has a row, and breaks "
+        "inserts of older code"
+    ),
+    fix=(
+        "ALTER TABLE {relation} ADD COLUMN {column} … (nullable, or with a constant DEFAULT); fill it; then "
+        "make it NOT NULL by way of a CHECK"
+    ),
+    applies=_has_no_value,
+)

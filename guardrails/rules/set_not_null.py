@@ -1,0 +1,16 @@
+"""SET NOT NULL reads the whole table under the strongest lock."""
+
+from __future__ import annotations
+
+from guardrails.rules.rule import Rule
+
+RULE = Rule(
+    name="set_not_null",
+    level="refuse",
+    on=frozenset({"set_not_null"}),
+    why="SET NOT NULL takes AccessExclusiveLock on {relation} and scans it, unless a valid CHECK already proves it",
+    fix=(
+        "ALTER TABLE {relation} ADD CONSTRAINT … CHECK ({column} IS NOT NULL) NOT VALID; VALIDATE CONSTRAINT "
+        "…; then, in a transaction of its own, SET NOT NULL (12 and later skip the scan) and drop the CHECK"
+    ),
+)

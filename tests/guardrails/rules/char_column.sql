@@ -1,0 +1,5 @@
+-- objected
+CREATE TABLE fresh (code char(3));
+
+-- passed
+CREATE TABLE fresh (code text);

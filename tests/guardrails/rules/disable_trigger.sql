@@ -1,0 +1,7 @@
+-- objected
+ALTER TABLE orders DISABLE TRIGGER ALL;
+
+ALTER TABLE orders DISABLE TRIGGER audit;
+
+-- passed
+ALTER TABLE orders ENABLE TRIGGER audit;

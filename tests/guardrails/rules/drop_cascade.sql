@@ -1,0 +1,11 @@
+-- objected
+DROP VIEW v CASCADE;
+
+DROP TYPE mood CASCADE;
+
+DROP EXTENSION postgis CASCADE;
+
+-- passed
+DROP VIEW v;
+
+DROP FUNCTION f(int);

@@ -1,0 +1,5 @@
+-- objected
+ALTER TABLE orders DROP COLUMN note;
+
+-- passed
+ALTER TABLE orders ALTER COLUMN note DROP DEFAULT;

@@ -1,0 +1,5 @@
+-- objected
+ALTER TABLE orders DROP CONSTRAINT f;
+
+-- passed
+ALTER TABLE orders VALIDATE CONSTRAINT f;

@@ -1,0 +1,9 @@
+-- objected
+DROP INDEX i;
+
+DROP INDEX IF EXISTS public.i, j;
+
+-- passed
+DROP INDEX CONCURRENTLY i;
+
+DROP INDEX CONCURRENTLY IF EXISTS public.i;

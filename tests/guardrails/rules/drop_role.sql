@@ -1,0 +1,7 @@
+-- objected
+DROP ROLE app;
+
+DROP OWNED BY app;
+
+-- passed
+CREATE ROLE app;

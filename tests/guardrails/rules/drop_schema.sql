@@ -1,0 +1,7 @@
+-- objected
+DROP SCHEMA billing CASCADE;
+
+DROP SCHEMA billing;
+
+-- passed
+CREATE SCHEMA billing;

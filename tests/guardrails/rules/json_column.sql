@@ -1,0 +1,7 @@
+-- objected
+ALTER TABLE orders ADD COLUMN data json;
+
+CREATE TABLE fresh (data json);
+
+-- passed
+ALTER TABLE orders ADD COLUMN data jsonb;

@@ -1,0 +1,7 @@
+-- objected
+LOCK TABLE orders;
+
+LOCK orders IN SHARE MODE;
+
+-- passed
+LOCK TABLE orders IN ROW EXCLUSIVE MODE;

@@ -1,0 +1,7 @@
+-- objected
+BEGIN; BEGIN; COMMIT;
+
+COMMIT;
+
+-- passed
+BEGIN; COMMIT;

@@ -1,0 +1,5 @@
+-- objected
+CREATE TABLE m_2027 PARTITION OF measurements FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+
+-- passed
+CREATE TABLE m_2027 (LIKE measurements INCLUDING ALL);

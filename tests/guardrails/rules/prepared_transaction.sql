@@ -1,0 +1,5 @@
+-- objected
+PREPARE TRANSACTION 'x';
+
+-- passed
+COMMIT;

@@ -1,0 +1,5 @@
+-- objected
+ALTER SCHEMA billing RENAME TO invoices;
+
+-- passed
+ALTER SCHEMA billing OWNER TO app;

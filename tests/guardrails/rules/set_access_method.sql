@@ -1,0 +1,5 @@
+-- objected
+ALTER TABLE orders SET ACCESS METHOD columnar;
+
+-- passed
+CREATE TABLE archive (id bigint) USING columnar;

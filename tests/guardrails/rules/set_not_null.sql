@@ -1,0 +1,7 @@
+-- objected
+ALTER TABLE orders ALTER COLUMN customer_id SET NOT NULL;
+
+-- passed
+ALTER TABLE orders ADD CONSTRAINT n CHECK (customer_id IS NOT NULL) NOT VALID;
+
+ALTER TABLE orders VALIDATE CONSTRAINT n;

@@ -1,0 +1,7 @@
+-- objected
+ALTER TABLE orders SET TABLESPACE fast;
+
+ALTER INDEX i SET TABLESPACE fast;
+
+-- passed
+CREATE INDEX CONCURRENTLY j ON orders (id) TABLESPACE fast;

@@ -1,0 +1,7 @@
+-- objected
+CREATE TABLE fresh (at timestamp);
+
+-- passed
+CREATE TABLE fresh (at timestamptz);
+
+CREATE TABLE fresh (at timestamp with time zone);

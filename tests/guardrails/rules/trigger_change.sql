@@ -1,0 +1,7 @@
+-- objected
+CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION f();
+
+DROP TRIGGER t ON orders;
+
+-- passed
+COMMENT ON TRIGGER t ON orders IS 'seen';

@@ -1,0 +1,5 @@
+-- objected
+SELECT archive_orders();
+
+-- passed
+SELECT now();

@@ -1,0 +1,5 @@
+-- objected
+CREATE INDEX CONCURRENTLY i ON orders (a, b, c, d);
+
+-- passed
+CREATE INDEX CONCURRENTLY i ON orders (a, b, c);

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from guardrails.sql.lex import Unreadable
+from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
+from guardrails.sql.locks import read
+from guardrails.sql.parse import one_statement
+from guardrails.sql.statement import folded
+from tests.guardrails.sql.lock_cases import CASES, SCHEMA, SINCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connectors.embedded.postgres import EmbeddedPostgres
+
+MODES = {mode.spelling: mode for mode in Mode}
+DATABASE = "locks"
+
+_HELD = """
+SELECT n.nspname, c.relname, l.mode FROM pg_locks l JOIN old_class c ON c.oid = l.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relname NOT LIKE 'old_class%'
+"""
+_FILES = "SELECT c.oid, c.relname, pg_relation_filenode(c.oid) FROM pg_class c JOIN old_class o USING (oid)"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the server did: the strongest mode by relation name, and which relations got a new file."""
+
+    locks: dict[str, Mode]
+    rewrites: set[str]
+
+
+@pytest.fixture(scope="session")
+def world(server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {DATABASE}")
+    with psycopg.connect(server.dsn(database=DATABASE), autocommit=True) as admin:
+        admin.execute(SCHEMA)
+        # What existed before: a new relation has no one waiting for it.
+        admin.execute("CREATE TABLE old_class AS SELECT oid, relname, relnamespace FROM pg_class")
+    yield server
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+        admin.execute("DROP ROLE somebody")
+
+
+def observed(server: EmbeddedPostgres, statement: str) -> Truth:
+    with psycopg.connect(server.dsn(database=DATABASE)) as connection:
+        before = {row[0]: row[2] for row in connection.execute(_FILES).fetchall()}
+        connection.rollback()
+        if statement.startswith("COPY"):
+            with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+                list(copy)
+        else:
+            connection.execute(statement.encode())
+        held: dict[str, Mode] = {}
+        for schema, name, mode in connection.execute(_HELD).fetchall():
+            key = name if schema == "public" else f"{schema}.{name}"
+            held[key] = max(MODES[mode], held.get(key, MODES[mode]))
+        after = connection.execute(_FILES).fetchall()
+        connection.rollback()
+    return Truth(held, {name for oid, name, node in after if node != before[oid]})
+
+
+def predicted(statement: str) -> tuple[dict[str, Mode], set[str]]:
+    result = read(one_statement(statement))
+    return {folded(lock.relation): MODES[lock.mode] for lock in result.taken()}, {folded(r) for r in result.rewrites}
+
+
+def underestimates(statement: str, truth: Truth) -> list[str]:
+    locks, rewrites = predicted(statement)
+    bound = locks.get(UNKNOWN_RELATIONS)
+    found = []
+    for relation, mode in truth.locks.items():
+        ours = locks.get(relation, bound)
+        if ours is None or ours < mode:
+            found.append(f"{statement}: {relation} took {mode.spelling}, said {ours}")
+    for relation in truth.rewrites:
+        if relation not in rewrites and UNKNOWN_RELATIONS not in rewrites:
+            found.append(f"{statement}: {relation} was rewritten")
+    return found
+
+
+def inexact(statement: str, truth: Truth) -> list[str]:
+    locks, _rewrites = predicted(statement)
+    named = {relation: mode for relation, mode in locks.items() if relation != UNKNOWN_RELATIONS}
+    return [
+        f"{statement}: {relation} took {truth.locks.get(relation)}, said {mode.spelling}"
+        for relation, mode in named.items()
+        if truth.locks.get(relation) != mode
+    ]
+
+
+@pytest.mark.integration
+def test_no_lock_and_no_rewrite_is_underestimated(world: EmbeddedPostgres) -> None:
+    major = int(world.version.split(".")[0])
+    statements = [*CASES, *(statement for statement, since in SINCE.items() if major >= since)]
+    missed: list[str] = []
+    wrong: list[str] = []
+    named = 0
+    for statement in statements:
+        truth = observed(world, statement)
+        missed += underestimates(statement, truth)
+        wrong += inexact(statement, truth)
+        named += sum(relation != UNKNOWN_RELATIONS for relation in predicted(statement)[0])
+    assert not missed, "\n".join(missed)
+    assert len(wrong) <= 0.05 * named, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("statement", ["DO $$ BEGIN END $$", "CALL p()", "EXECUTE p", "SECURITY LABEL x", "REPACK t"])
+def test_what_is_not_understood_raises_instead_of_guessing(statement: str) -> None:
+    with pytest.raises(Unreadable):
+        read(one_statement(statement))
