@@ -2,14 +2,214 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
 from fastapi import APIRouter, Request, status
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from service.context import SESSION_COOKIE, Context, Held, SomePerson
+from service.pages import decision, incident, overview
+from service.pages.keys import incident_id
+from service.pages.origin import Fields, cross_site
+from service.pages.template import page, render, wants_fragment
+from service.routes import events, login
+from service.routes.approvals import HTTP, clean, taken
+from service.steps.approve import Ask, Declined, Taken
+
+if TYPE_CHECKING:
+    from agent.incident import Incident
+    from connectors.store.store import Transaction
+    from service.identity import Person
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
+router.include_router(login.router)
+router.include_router(events.router)
+
+DECIDED = {
+    "approved": "Approved. The fix starts now.",
+    "partially_approved": "Your approval is counted. It takes another approver before anything runs.",
+    "denied": "Denied. Nothing runs.",
+}
+"""What a page says after a decision; the address carries only the key, so it can say nothing else."""
+MAX_REASON_CHARS = 1000
 
 
-def store_away(request: Request, text: str) -> Response:  # noqa: ARG001 the page gets its frame from the request
-    """503 that says so. text is for the log, never for the page: it may name hosts."""
-    return HTMLResponse(
-        "<!doctype html><title>Stanch</title><p>The store does not answer.", status.HTTP_503_SERVICE_UNAVAILABLE
+@router.get("/")
+def home(request: Request, held: Held, person: SomePerson) -> Response:
+    if person is None:
+        return _to_login(request)
+    with held.ports.store.transaction() as tx:
+        values = overview.read(tx, held, person)
+    return _answer(request, held, person, "overview", values)
+
+
+@router.get("/i/{key}")
+def one_incident(request: Request, held: Held, person: SomePerson, key: str) -> Response:
+    if person is None:
+        return _to_login(request)
+    with held.ports.store.transaction() as tx:
+        found = _find(tx, key)
+        values = incident.read(tx, held, found, person) if found else None
+    if values is None:
+        return _no_incident(request, held, person)
+    values["said"] = DECIDED.get(request.query_params.get("decided", ""), "")
+    return _answer(request, held, person, "incident", values)
+
+
+@router.post("/i/{key}/decision")
+def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fields) -> Response:
+    """One person's decision on exactly what the page showed. 303 back to the page, or what changed meanwhile."""
+    if person is None:
+        return _to_login(request)
+    if cross_site(request, held.settings.public_url) or not login.csrf_holds(request, held, form):
+        return _problem(request, held, person, status.HTTP_403_FORBIDDEN, "Nothing was decided", login.OTHER_SITE)
+    with held.ports.store.transaction() as tx:
+        found = _find(tx, key)
+        waiting = _approval_of(tx, found.id) if found else None
+    if found is None:
+        return _no_incident(request, held, person)
+    ask = _ask(form, person)
+    if ask is None:
+        text = "The form did not name a decision, a revision and a digest."
+        return _problem(request, held, person, status.HTTP_400_BAD_REQUEST, "Nothing was decided", text)
+    if waiting is None:
+        text = f"{found.key} has no fix that waits for a decision."
+        return _problem(request, held, person, status.HTTP_409_CONFLICT, "Nothing was decided", text)
+    answer = taken(held, waiting, ask)
+    match answer:
+        case Taken():
+            return RedirectResponse(f"/i/{found.key}?decided={answer.state}", status.HTTP_303_SEE_OTHER)
+        case Declined():
+            return _declined(request, held, person, found.key, form, answer)
+
+
+@router.get("/i/{key}/postmortem")
+def postmortem(request: Request, held: Held, person: SomePerson, key: str) -> Response:
+    if person is None:
+        return _to_login(request)
+    with held.ports.store.transaction() as tx:
+        found = _find(tx, key)
+        row = tx.one("postmortem", incident=found.id) if found else None
+    if found is None:
+        return _no_incident(request, held, person)
+    if row is None:
+        text = f"{found.key} has no postmortem yet. It is written when the incident ends or needs a human."
+        return _problem(request, held, person, status.HTTP_404_NOT_FOUND, "Not written yet", text, f"/i/{found.key}")
+    return page("postmortem.html", person, _csrf(request, held), post=row["body"], key=found.key)
+
+
+@router.get("/i/{key}/postmortem.md")
+def postmortem_text(request: Request, held: Held, person: SomePerson, key: str) -> Response:
+    """The same as a file."""
+    if person is None:
+        return _to_login(request)
+    with held.ports.store.transaction() as tx:
+        found = _find(tx, key)
+        row = tx.one("postmortem", incident=found.id) if found else None
+    if found is None or row is None:
+        return _no_incident(request, held, person)
+    headers = {"Content-Disposition": f'attachment; filename="{found.key}.md"'}
+    return Response(row["markdown"], media_type="text/markdown; charset=utf-8", headers=headers)
+
+
+@router.get("/quarantine")
+def quarantine(request: Request, held: Held, person: SomePerson) -> Response:
+    """Bodies that came with a right token and could not be read."""
+    if person is None:
+        return _to_login(request)
+    with held.ports.store.transaction() as tx:
+        rows = [
+            {**row, "received_at": row["received_at"].isoformat()}
+            for row in tx.all("quarantined", limit=overview.QUARANTINE_LISTED)
+        ]
+    return page("quarantine.html", person, _csrf(request, held), rows=rows)
+
+
+def store_away(request: Request, text: str) -> Response:  # noqa: ARG001 text may name hosts: it goes to the log only
+    """503 that says so."""
+    response = page("away.html", None, "", status.HTTP_503_SERVICE_UNAVAILABLE, path=request.url.path)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+# --- Answers -----------------------------------------------------------------------------------------------------
+
+
+def _answer(request: Request, held: Context, person: Person, name: str, values: dict[str, Any]) -> HTMLResponse:
+    """The whole page, or only the part that changes."""
+    csrf = _csrf(request, held)
+    if wants_fragment(request):
+        return HTMLResponse(render(f"{name}/main.html", person=person, csrf=csrf, **values))
+    return page(f"{name}.html", person, csrf, **values)
+
+
+def _to_login(request: Request) -> Response:
+    if wants_fragment(request):
+        return HTMLResponse("log in first", status.HTTP_401_UNAUTHORIZED)
+    return RedirectResponse(f"/login?next={quote(request.url.path, safe='/')}", status.HTTP_303_SEE_OTHER)
+
+
+def _problem(
+    request: Request, held: Context, person: Person, code: int, title: str, text: str, back: str = ""
+) -> HTMLResponse:
+    csrf = _csrf(request, held)
+    return page(
+        "problem.html",
+        person,
+        csrf,
+        code,
+        title=title,
+        text=text,
+        back=back or request.url.path.removesuffix("/decision"),
     )
+
+
+def _no_incident(request: Request, held: Context, person: Person) -> HTMLResponse:
+    text = "Incidents are named INC-1, INC-2 and so on. The list has the newest ones; search there."
+    return _problem(request, held, person, status.HTTP_404_NOT_FOUND, "There is no such incident", text, "/")
+
+
+def _declined(
+    request: Request, held: Context, person: Person, key: str, form: dict[str, str], answer: Declined
+) -> HTMLResponse:
+    changed = decision.difference(form, answer.current) if answer.kind == "conflict" else ()
+    return page(
+        "declined.html", person, _csrf(request, held), HTTP[answer.kind], key=key, answer=answer, changed=changed
+    )
+
+
+# --- What a request carries --------------------------------------------------------------------------------------
+
+
+def _csrf(request: Request, held: Context) -> str:
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return held.identities.csrf(cookie) if cookie else ""
+
+
+def _find(tx: Transaction, key: str) -> Incident | None:
+    number = incident_id(key)
+    return None if number is None else tx.incident(number)
+
+
+def _approval_of(tx: Transaction, incident: int) -> str | None:
+    """Of the newest proposal: a decision on an older one is told what changed."""
+    proposal = tx.one("latest_proposal", incident=incident)
+    approval = tx.one("approval_for_proposal", proposal=proposal["id"]) if proposal else None
+    return str(approval["id"]) if approval else None
+
+
+def _ask(form: dict[str, str], person: Person) -> Ask | None:
+    """None: the form is not one of ours."""
+    revision, digest = form.get("revision", ""), form.get("digest", "")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", revision) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return None
+    reason = clean(form.get("reason", ""))[:MAX_REASON_CHARS]
+    match form.get("decision"):
+        case "approve":
+            return Ask("approve", int(revision), digest, person.name, "page", reason)
+        case "deny":
+            return Ask("deny", int(revision), digest, person.name, "page", reason)
+        case _:
+            return None
