@@ -156,6 +156,9 @@ def execution(row: Row) -> dict[str, Any]:
         "detail": result.get("detail"),
         "started_at": row["started_at"].isoformat() if row["started_at"] else None,
         "finished_at": row["finished_at"].isoformat() if row["finished_at"] else None,
+        # The command itself, by the executor's clock round the statement; null for what was adopted or did not run.
+        "command_started_at": result.get("started_at"),
+        "command_finished_at": result.get("finished_at"),
     }
 
 

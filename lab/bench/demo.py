@@ -25,6 +25,16 @@ FAULT = "missing-index"
 SAMPLING_CHECKS = frozenset({"workload_sample"})
 """Checks whose time is mostly a sampling interval that was asked for, not work."""
 
+SHOWN = (
+    ("condition true → proposal", "condition_to_proposal_seconds"),
+    ("own work", "own_work_seconds"),
+    ("build, by the server", "build_seconds"),
+    ("approval → valid, beyond the build", "build_overhead_seconds"),
+    ("fault → restored", "total"),
+    ("restored → verified", "restored_to_verified_seconds"),
+    ("longest gap between writes", "longest_write_gap_seconds"),
+)
+
 
 @click.command(epilog="\b\nExample:\n  stanch bench demo --runs 5 --json")
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
@@ -69,8 +79,9 @@ def figures(lab: Production, run: Run) -> dict[str, Any]:
     build_overhead_seconds: from the approval to the valid index, less the server's own build time.
     """
     gap = None if run.started_at is None else lab.gap_seconds(run.started_at, run.built_at)
-    approved_to_valid = between(run.decided_at, run.built_at)
-    build = between(run.started_at, run.built_at)
+    execution = run.incident["executions"][0] if run.incident.get("executions") else {}
+    command_began, command_ended = (epoch(execution.get(f"command_{end}_at")) for end in ("started", "finished"))
+    build, approved_to_valid = between(command_began, command_ended), between(run.decided_at, command_ended)
     return {
         "outcome": run.outcome,
         "seconds": run.seconds(),
@@ -117,16 +128,8 @@ def _pss(pid: int) -> float | None:
 
 def _table(rows: list[dict[str, Any]], memory: Mapping[str, float | None]) -> None:
     click.echo(f"{'':32} {'median':>8} {'worst':>8}   seconds")
-    for name, pick in (
-        ("condition true → proposal", lambda row: row["condition_to_proposal_seconds"]),
-        ("own work", lambda row: row["own_work_seconds"]),
-        ("build, by the server", lambda row: row["build_seconds"]),
-        ("approval → valid, beyond the build", lambda row: row["build_overhead_seconds"]),
-        ("fault → restored", lambda row: row["seconds"]["total"]),
-        ("restored → verified", lambda row: row["restored_to_verified_seconds"]),
-        ("longest gap between writes", lambda row: row["longest_write_gap_seconds"]),
-    ):
-        values = [value for row in rows if (value := pick(row)) is not None]
+    for name, key in SHOWN:
+        values = [value for row in rows if (value := {**row, **row["seconds"]}[key]) is not None]
         if values:
             click.echo(f"{name:36} {statistics.median(values):8.2f} {max(values):8.2f}")
     click.echo("outcomes: " + ", ".join(str(row["outcome"]) for row in rows))
