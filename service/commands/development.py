@@ -16,6 +16,7 @@ from service.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from connectors.embedded.server import EmbeddedServer
     from lab.production import Production
     from lab.story import Story
 
@@ -23,8 +24,8 @@ CACHE = Path(__file__).resolve().parent.parent.parent / ".cache"
 
 
 @click.command(
-    epilog="\b\nExamples:\n  stanch demo                     you approve\n  AUTO=1 stanch demo              it plays you\n"
-    "  stanch demo --fault missing-index"
+    epilog="\b\nExamples:\n  stanch demo                     you approve\n"
+    "  AUTO=1 stanch demo              it plays you\n  stanch demo --fault missing-index"
 )
 @click.option("--fault", default="missing-index", envvar="FAULT", show_default=True)
 @click.option("--auto", is_flag=True, envvar="AUTO", help="Play the approver. So it is without a terminal.")
@@ -46,7 +47,7 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
     stay = sys.stdin.isatty() and story.live and not auto
     data_dir = load().data_dir
     scale = Scale() if rows is None else Scale(rows=rows)
-    _stop_on_signals()
+    stop_on_signals()
     began = time.monotonic()
     try:
         with Production(free_place(data_dir / "demo"), cache=CACHE, scale=scale, progress=_quiet) as production:
@@ -64,7 +65,7 @@ def _quiet(_line: str) -> None:
     """The story tells less than the servers say; their logs have it all."""
 
 
-def _stop_on_signals() -> None:
+def stop_on_signals() -> None:
     """SIGTERM ends as Ctrl-C does: everything that was started is stopped."""
 
     def interrupt(_number: int, _frame: object) -> None:
@@ -88,7 +89,9 @@ def _set_up(production: Production, story: Story, data_dir: Path, began: float) 
     start = time.monotonic()
     production.start_servers()
     production.start_shop()
-    parts = [production.stack.store, production.stack.broker, production.prometheus, production.alertmanager]
+    parts: list[EmbeddedServer] = [
+        production.stack.store, production.stack.broker, production.prometheus, production.alertmanager
+    ]  # fmt: skip
     named = " · ".join(f"{one.product} {one.version} ({one.origin})" for one in parts)
     story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
     story.chapter("shop", f"storefront → orders → orders-db, {production.scale.rows / 1e6:.1f} M orders, "
@@ -125,7 +128,9 @@ def _until_interrupted(check: Callable[[], None]) -> None:
         time.sleep(0.5)
 
 
-@click.command(epilog="\b\nExample:\n  STANCH_CONFIG=stanch.yaml STANCH_PROMETHEUS_URL=http://prometheus:9090 stanch dev")
+@click.command(
+    epilog="\b\nExample:\n  STANCH_CONFIG=stanch.yaml STANCH_PROMETHEUS_URL=http://prometheus:9090 stanch dev"
+)
 def dev() -> None:
     """serve, workers and executor on an embedded store and broker, in one terminal, until Ctrl-C."""
     from connectors.embedded.process import ProcessGroup
@@ -135,7 +140,7 @@ def dev() -> None:
     settings = load()
     read(settings.config)
     place = settings.data_dir / "dev"
-    _stop_on_signals()
+    stop_on_signals()
     try:
         with ProcessGroup(place / "run", click.echo) as group:
             stack = Stack(group, place, progress=click.echo)
