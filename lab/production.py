@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import shutil
 import time
@@ -277,10 +276,6 @@ class Production:
         """Every data-definition statement that the target itself logged."""
         text = (self.place / "logs" / "target.log").read_text(encoding="utf-8", errors="replace")
         return [line for line in text.splitlines() if "statement:" in line or "execute" in line]
-
-    def save_cli_access(self, data_dir: Path) -> None:
-        """So that `stanch approve INC-1` works in another terminal of the same owner."""
-        private(data_dir / "cli.json", json.dumps({"url": self.stack.url, "token": self.stack.secrets.api_token}))
 
 
 def free_place(base: Path) -> Path:

@@ -6,6 +6,7 @@ Nothing of the caller's environment reaches it: a configured target, store or Pr
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import sys
@@ -179,6 +180,10 @@ class Stack:
         if name == "executor":
             own["VERIFY_KEYS"] = self.secrets.signing.public_text()
         return plain_environment(PYTHONUNBUFFERED="1", **{f"STANCH_{key}": value for key, value in own.items()})
+
+    def save_cli_access(self, data_dir: Path) -> None:
+        """So that `stanch approve INC-1` works in another terminal of the same owner."""
+        private(data_dir / "cli.json", json.dumps({"url": self.url, "token": self.secrets.api_token}))
 
 
 def private(path: Path, text: str) -> Path:

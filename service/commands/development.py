@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.commands.api_client import LOCAL
 from service.commands.failures import CommandFailed
 from service.settings import load
 
@@ -58,6 +59,8 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
     except KeyboardInterrupt:
         story.plain("stopped; nothing is left running")
         sys.exit(130)
+    finally:
+        (data_dir / LOCAL).unlink(missing_ok=True)
     sys.exit(0 if outcome == "recovered" else 1)
 
 
@@ -96,7 +99,7 @@ def _set_up(production: Production, story: Story, data_dir: Path, began: float) 
     story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
     story.chapter("shop", f"storefront → orders → orders-db, {production.scale.rows / 1e6:.1f} M orders, "
                   f"{production.shop.rates.reads + production.shop.rates.writes:.0f} requests/s")  # fmt: skip
-    production.save_cli_access(data_dir)
+    production.stack.save_cli_access(data_dir)
     story.chapter("dashboard", f"{production.stack.login_url}   up after {time.monotonic() - began:.0f} s")
     story.plain()
 
@@ -149,12 +152,15 @@ def dev() -> None:
             document = settings.config.read_text(encoding="utf-8") if settings.config else ""
             stack.configure(_mapping(document), prometheus_url=settings.prometheus_url)
             stack.start_processes()
+            stack.save_cli_access(settings.data_dir)
             click.echo(f"dashboard    {stack.login_url}")
             click.echo(f"webhook      {stack.hook_url}   Authorization: Bearer {stack.secrets.alertmanager}")
             _until_interrupted(group.check)
     except KeyboardInterrupt:
         click.echo("stopped; nothing is left running")
         sys.exit(130)
+    finally:
+        (settings.data_dir / LOCAL).unlink(missing_ok=True)
 
 
 def _mapping(document: str) -> dict[str, object]:
