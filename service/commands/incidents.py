@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.api_client import ApiClient
 from service.commands.failures import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from service.commands.api_client import ApiClient
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 COLOURS = {
@@ -24,6 +26,14 @@ COLOURS = {
     "closed": "green",
     "needs_human": "red",
 }
+
+
+
+def _api() -> ApiClient:
+    from service.commands.api_client import ApiClient as Client  # --help does not pay for an HTTP client
+
+    return Client()
+
 
 as_json = click.option("--json", "json_", is_flag=True, help="One JSON object instead of words.")
 
@@ -50,7 +60,7 @@ class Key(click.ParamType[str]):
 @as_json
 def incidents(state: tuple[str, ...], limit: int, json_: bool) -> None:
     """List incidents, newest first."""
-    found = ApiClient().get("/api/v1/incidents", state=list(state) or None, limit=limit)["incidents"]
+    found = _api().get("/api/v1/incidents", state=list(state) or None, limit=limit)["incidents"]
     if json_:
         for one in found:
             click.echo(json.dumps(one))
@@ -68,7 +78,7 @@ def incidents(state: tuple[str, ...], limit: int, json_: bool) -> None:
 @as_json
 def show(key: str, json_: bool) -> None:
     """One incident: state, causes with their evidence, the proposed command, what was not visible."""
-    api = ApiClient()
+    api = _api()
     one = api.get(f"/api/v1/incidents/{key}")
     if json_:
         click.echo(json.dumps(one))
@@ -110,11 +120,11 @@ def _show_proposal(api: ApiClient, one: dict[str, Any]) -> None:
 
 
 def _decide(key: str, decision: str, reason: str, *, yes: bool, json_: bool) -> None:
-    api = ApiClient()
+    api = _api()
     fix = api.get(f"/api/v1/incidents/{key}")["proposal"]
     if fix is None or fix["approval"] is None:
         raise CommandFailed(f"{key} has nothing that waits for a decision")
-    if decision == "approve" and not yes and click.get_text_stream("stdin").isatty():
+    if decision == "approve" and not yes and sys.stdin.isatty():
         click.echo(f"{safe(fix['command'])}\non {fix['target']}, digest {fix['digest'][:12]}")
         if not click.confirm("Run this?", default=False):
             raise CommandFailed("nothing was decided")
@@ -152,7 +162,7 @@ def deny(key: str, reason: str, json_: bool) -> None:
 @click.argument("key", type=Key())
 def investigate(key: str) -> None:
     """Ask for another look at an incident that waits for a human."""
-    answer = ApiClient().post(f"/api/v1/incidents/{key}/investigate")
+    answer = _api().post(f"/api/v1/incidents/{key}/investigate")
     click.echo(f"{answer['id']} {answer['state'].replace('_', ' ')}")
 
 
@@ -161,12 +171,12 @@ def investigate(key: str) -> None:
 @click.option("--reason", required=True)
 def close(key: str, reason: str) -> None:
     """Close an incident that waits for a human."""
-    answer = ApiClient().post(f"/api/v1/incidents/{key}/close", {"reason": reason})
+    answer = _api().post(f"/api/v1/incidents/{key}/close", {"reason": reason})
     click.echo(f"{answer['id']} {answer['state'].replace('_', ' ')}")
 
 
 def _control(call: Callable[[ApiClient], dict[str, Any]]) -> None:
-    answer = call(ApiClient())
+    answer = call(_api())
     click.echo(f"paused: {answer['reason']}" if answer["paused"] else "executions may start again")
 
 
