@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -13,8 +14,6 @@ from lab.production import Production, follow
 from lab.stack import PERSON
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lab.faults import Fault
     from lab.story import Story
 
@@ -65,10 +64,14 @@ def epoch(text: str | None) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
-class Teller:
-    """Follows one incident and tells what is new. approver: "auto" plays the person at once."""
+Approver = Callable[[Mapping[str, Any]], None]
+"""Is shown the incident once it waits for a decision."""
 
-    def __init__(self, production: Production, story: Story, approver: Literal["auto", "person"]) -> None:
+
+class Teller:
+    """Follows one incident and tells what is new. approver None: a person decides on the page or the command line."""
+
+    def __init__(self, production: Production, story: Story, approver: Approver | None) -> None:
         self._production = production
         self._story = story
         self._approver = approver
@@ -86,7 +89,7 @@ class Teller:
             for incident in follow(api, key):
                 production.group.check()
                 run.incident = dict(incident)
-                self._tell(run, incident, api)
+                self._tell(run, incident)
                 if incident["state"] in ENDS and incident["postmortem"]:
                     return run
                 if time.time() - run.fault_at > GIVE_UP_S:
@@ -131,7 +134,7 @@ class Teller:
         self._told.add(what)
         return True
 
-    def _tell(self, run: Run, incident: Mapping[str, Any], api: httpx.Client) -> None:
+    def _tell(self, run: Run, incident: Mapping[str, Any]) -> None:
         key = incident["id"]
         if self._once((key, "opened")):
             run.opened_at = epoch(incident["milestones"]["detected"])
@@ -146,7 +149,7 @@ class Teller:
         if incident["cause"] and self._once((key, "cause")):
             self._tell_causes(incident)
         if incident["proposal"] and incident["proposal"]["approval"] and self._once((key, "proposal")):
-            self._tell_proposal(run, incident, api)
+            self._tell_proposal(run, incident)
         for execution in incident["executions"]:
             self._tell_execution(run, execution)
         if incident["state"] in ENDS and self._once((key, "end")):
@@ -159,7 +162,7 @@ class Teller:
             told.append(f"{cause['title'].lower()} {cause['probability']:.2f}{width}")
         self._story.line("causes", " · ".join(told), epoch(incident["milestones"].get("diagnosed")))
 
-    def _tell_proposal(self, run: Run, incident: Mapping[str, Any], api: httpx.Client) -> None:
+    def _tell_proposal(self, run: Run, incident: Mapping[str, Any]) -> None:
         fix, story = incident["proposal"], self._story
         run.proposed_at = epoch(incident["milestones"]["proposed"])
         story.line("proposal", fix["command"], run.proposed_at)
@@ -170,9 +173,8 @@ class Teller:
         since_condition = between(run.condition_at, run.proposed_at)
         if since_condition is not None:
             story.under(f"{since_condition:.1f} s after the condition became true", "dim")
-        if self._approver == "auto":
-            story.line("approver", f"AUTO: this demo plays {PERSON} and approves")
-            self._approve(api, fix)
+        if self._approver is not None:
+            self._approver(incident)
             return
         minutes, seconds = divmod(int(fix["approval"]["seconds_left"]), 60)
         url = self._production.stack.url
@@ -180,14 +182,6 @@ class Teller:
         story.under(f"Approve?  open {url}/i/{incident['id']}", "bold")
         story.under(f"or run    .venv/bin/stanch approve {incident['id']}     ({minutes}:{seconds:02d} left)", "bold")
         story.plain()
-
-    def _approve(self, api: httpx.Client, fix: Mapping[str, Any]) -> None:
-        answer = api.post(
-            f"/api/v1/approvals/{fix['approval']['id']}/decision",
-            json={"decision": "approve", "revision": fix["revision"], "digest": fix["digest"]},
-        )
-        if answer.status_code != httpx.codes.OK:
-            self._story.line("approver", f"the decision was not taken: {answer.text}")
 
     def _tell_execution(self, run: Run, execution: Mapping[str, Any]) -> None:
         name, story = execution["id"], self._story
@@ -228,6 +222,23 @@ class Teller:
         if incident["outcome"] == "recovered" and incident["cause"]:
             cause = incident["cause"]["title"].lower()
             story.line("learned", f"{incident['skill']}: one verified fix for {cause} counted")
+
+
+def approve_at_once(production: Production, story: Story) -> Approver:
+    """Plays the person, and says so."""
+
+    def approve(incident: Mapping[str, Any]) -> None:
+        story.line("approver", f"AUTO: this demo plays {PERSON} and approves")
+        fix = incident["proposal"]
+        with production.api() as api:
+            answer = api.post(
+                f"/api/v1/approvals/{fix['approval']['id']}/decision",
+                json={"decision": "approve", "revision": fix["revision"], "digest": fix["digest"]},
+            )
+        if answer.status_code != httpx.codes.OK:
+            story.line("approver", f"the decision was not taken: {answer.text}")
+
+    return approve
 
 
 def summary(run: Run) -> str:

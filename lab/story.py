@@ -12,7 +12,6 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
 
 STYLES = {
     "fault": "bold red",
@@ -30,8 +29,8 @@ STYLES = {
 class Story:
     """Lines with a time and an actor; bars only where a terminal is."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self.console = Console(highlight=False, soft_wrap=True, file=file)
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
         self._width = 13
 
     @property

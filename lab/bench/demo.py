@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from agent.database.checks import WINDOW_S
-from lab.demo import NORMAL_LOAD_S, Run, Teller, between, epoch
+from lab.demo import NORMAL_LOAD_S, Run, Teller, approve_at_once, between, epoch
 from lab.faults import named
 from lab.production import Production, Scale, free_place
 from lab.story import Story
@@ -67,7 +68,8 @@ def _one(lab: Production, number: int, runs: int, json_: bool) -> dict[str, Any]
     click.echo(f"run {number} of {runs}: {NORMAL_LOAD_S:.0f} s of normal load first", err=True)
     time.sleep(NORMAL_LOAD_S)
     lab.group.check()
-    run = Teller(lab, Story(file=sys.stderr), "auto").run(fault)
+    story = Story(Console(stderr=True, highlight=False, soft_wrap=True))
+    run = Teller(lab, story, approve_at_once(lab, story)).run(fault)
     row = figures(lab, run)
     if json_:
         click.echo(json.dumps(row))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connectors.embedded.server import EmbeddedServer
+    from lab.faults import Fault
     from lab.production import Production
     from lab.story import Story
 
@@ -104,8 +105,8 @@ def _set_up(production: Production, story: Story, data_dir: Path, began: float) 
     story.plain()
 
 
-def _tell(production: Production, story: Story, fault: object, *, person: bool) -> str | None:
-    from lab.demo import NORMAL_LOAD_S, Teller, summary
+def _tell(production: Production, story: Story, fault: Fault, *, person: bool) -> str | None:
+    from lab.demo import NORMAL_LOAD_S, Teller, approve_at_once, summary
 
     def note() -> str:
         p99 = production.p99_seconds()
@@ -113,7 +114,7 @@ def _tell(production: Production, story: Story, fault: object, *, person: bool) 
 
     story.wait("normal load", NORMAL_LOAD_S, note, production.group.check)
     story.plain()
-    run = Teller(production, story, "person" if person else "auto").run(fault)  # type: ignore[arg-type]
+    run = Teller(production, story, None if person else approve_at_once(production, story)).run(fault)
     story.plain()
     story.under(summary(run), "bold")
     return run.outcome

@@ -38,7 +38,9 @@ def list_(json_: bool) -> None:
 @click.option("--json", "json_", is_flag=True, help="One JSON object: truth, diagnosis, outcome, seconds.")
 def run(fault: str, json_: bool) -> None:
     """Break the shop, let Stanch work with an instant approval, print what came of it. Exit 0 when it recovered."""
-    from lab.demo import NORMAL_LOAD_S, Teller
+    from rich.console import Console
+
+    from lab.demo import NORMAL_LOAD_S, Teller, approve_at_once
     from lab.faults import named
     from lab.production import Production, Scale, free_place
     from lab.story import Story
@@ -48,13 +50,13 @@ def run(fault: str, json_: bool) -> None:
     except ValueError as error:
         raise CommandFailed(str(error)) from error
     stop_on_signals()
-    story = Story(file=sys.stderr)
+    story = Story(Console(stderr=True, highlight=False, soft_wrap=True))
     with Production(free_place(load().data_dir / "lab"), cache=CACHE, scale=Scale(), progress=_ignore) as production:
         production.seed(lambda phase, share: story.chapter("shop's data", f"{phase} ({share:.0%})"))
         production.start_servers()
         production.start_shop()
         story.wait("normal load", NORMAL_LOAD_S, lambda: "", production.group.check)
-        told = Teller(production, story, "auto").run(chosen)
+        told = Teller(production, story, approve_at_once(production, story)).run(chosen)
     cause = told.incident["cause"]
     row = {
         "fault": chosen.name,
