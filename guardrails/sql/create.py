@@ -8,7 +8,7 @@ from guardrails.sql.column import Column, read_column, read_constraint, starts_c
 from guardrails.sql.cursor import Cursor
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import Mode
-from guardrails.sql.query import read_query
+from guardrails.sql.rows import read_rows
 from guardrails.sql.statement import Draft
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def create_index(cursor: Cursor, *, unique: bool) -> Draft:
         marks.add("partial")
         cursor.until(frozenset())
     mode = _SUE if "concurrently" in marks else Mode.SHARE
-    draft.lock(relation, mode, others=mode)
+    # A partitioned table, whose partitions would be locked as well, takes no CONCURRENTLY.
+    draft.lock(relation, mode, others=None if "concurrently" in marks else mode)
     draft.scans.append(relation)
     draft.outside_transaction = draft.waits = "concurrently" in marks
     if columns > 3:  # noqa: PLR2004 the limit strong_migrations has for indexes that are not unique
@@ -172,7 +173,7 @@ def _as_query(cursor: Cursor, draft: Draft) -> None:
     tokens = cursor.rest()
     if tokens and tokens[-1].value == "data":
         tokens = tokens[: -3 if tokens[-2].value == "no" else -2]
-    query = read_query(tokens)
+    query = read_rows(tokens)
     if query.kind != "select":
         raise Unreadable("a query expected after AS")
     draft.locks += query.locks
@@ -190,7 +191,7 @@ def create_view(cursor: Cursor, *, replace: bool) -> Draft:
     tokens = cursor.rest()
     if tokens[-2:] and tokens[-2].value == "check" and tokens[-1].value == "option":
         tokens = tokens[:-3] if tokens[-3].value == "with" else tokens[:-4]
-    query = read_query(tokens)
+    query = read_rows(tokens)
     draft.locks += query.locks
     if replace:
         draft.lock(relation, _AEL)

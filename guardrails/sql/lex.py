@@ -34,6 +34,7 @@ class Token:
     start: int
 
 
+# A letter is whatever is no other ASCII character, as in scan.l; written so because `re` compiles wide ranges slowly.
 _TOKEN = re.compile(
     r"""
       (?P<space>[ \t\n\r\f\v]+)
@@ -45,8 +46,8 @@ _TOKEN = re.compile(
     | (?P<national>[nN]'(?:[^']|'')*')
     | (?P<string>'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")*")
-    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
-    | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
+    | (?P<word>[^\x00-@\[-^`{-\x7f][^\x00-#%-/:-@\[-^`{-\x7f]*)
+    | (?P<dollar>\$(?:[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*)?\$)
     | (?P<parameter>\$[0-9]+)
     | (?P<number>(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+
         |(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?))
@@ -56,7 +57,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
-_WORD_CHARACTER = re.compile(r"[A-Za-z0-9_$\x80-\U0010ffff]")
+_WORD_CHARACTER = re.compile(r"[^\x00-#%-/:-@\[-^`{-\x7f]")
 _HIDDEN_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LAX_OPERATOR_END = frozenset("~!@#^&|`?%")
 

@@ -38,7 +38,7 @@ from guardrails.sql.maintain import (
     vacuum,
 )
 from guardrails.sql.parse import one_statement
-from guardrails.sql.query import read_query
+from guardrails.sql.rows import read_rows
 from guardrails.sql.session import read_copy, read_explain, read_prepare, read_session
 from guardrails.sql.statement import Draft, Statement
 
@@ -100,7 +100,7 @@ def _draft(tokens: tuple[Token, ...]) -> Draft:
     first = tokens[0]
     word = first.value if first.kind == "word" else first.text
     if word in _QUERIES or word == "(":
-        return read_query(tokens)
+        return read_rows(tokens)
     cursor = Cursor(tokens)
     cursor.take()
     if word in _MAINTENANCE:

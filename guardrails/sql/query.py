@@ -11,9 +11,9 @@ from guardrails.sql.functions import OTHER_BUILT_IN, READABLE, READABLE_ANYWHERE
 from guardrails.sql.identifier import KEYWORDS
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
-from guardrails.sql.parse import tree
 from guardrails.sql.readonly import SELECT_ALL_FROM, TYPES
 from guardrails.sql.statement import Draft
+from guardrails.sql.tree import tree
 
 if TYPE_CHECKING:
     from guardrails.sql.lex import Token

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from guardrails.sql.lex import Unreadable
-from guardrails.sql.parse import one_statement, tree
+from guardrails.sql.parse import one_statement
+from guardrails.sql.tree import tree
 
 if TYPE_CHECKING:
     from guardrails.action import CreateIndexConcurrently, Rendered

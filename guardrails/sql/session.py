@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrails.sql.lock import Mode
-from guardrails.sql.query import read_query
+from guardrails.sql.rows import read_rows
 from guardrails.sql.statement import Draft
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _declare(cursor: Cursor) -> Draft:
     cursor.name()
     while not cursor.accept("for"):
         cursor.take()
-    draft = read_query(cursor.rest())
+    draft = read_rows(cursor.rest())
     draft.kind = "declare"
     return draft
 
@@ -85,7 +85,7 @@ def _declare(cursor: Cursor) -> Draft:
 def read_copy(cursor: Cursor) -> Draft:
     draft = Draft("copy")
     if cursor.opens():
-        draft = read_query(cursor.group())
+        draft = read_rows(cursor.group())
         draft.kind = "copy"
         cursor.expect("to")
     else:
@@ -116,7 +116,7 @@ def read_explain(cursor: Cursor) -> Draft:
     else:
         while word := cursor.accept_one("analyze", "analyse", "verbose"):
             runs = runs or word != "verbose"
-    draft = read_query(cursor.rest())
+    draft = read_rows(cursor.rest())
     if not runs:
         draft.operations = [operation for operation in draft.operations if operation.name.startswith("call")]
     draft.kind = "explain"
@@ -133,6 +133,6 @@ def read_prepare(cursor: Cursor) -> Draft:
     if cursor.opens():
         cursor.group()
     cursor.expect("as")
-    draft = read_query(cursor.rest())
+    draft = read_rows(cursor.rest())
     draft.kind = "prepare"
     return draft

@@ -1,0 +1,53 @@
+"""The second reading of the read-only guard: what kind of statement sqlglot sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from guardrails.sql.readonly import Blocked, check_function_name
+from guardrails.sql.tree import tree
+
+if TYPE_CHECKING:
+    from guardrails.sql.lex import Token
+
+_FORBIDDEN_NODES: tuple[type, ...] = (
+    exp.DML,
+    exp.DDL,
+    exp.Command,
+    exp.Into,
+    exp.Lock,
+    exp.Drop,
+    exp.Alter,
+    exp.Copy,
+    exp.Set,
+    exp.Use,
+    exp.Pragma,
+    exp.Transaction,
+    exp.Commit,
+    exp.Rollback,
+    exp.Kill,
+    exp.Placeholder,
+)
+
+
+def check_tree(tokens: tuple[Token, ...]) -> set[str]:
+    """The aliases that bring column names along, if this is a query through and through.
+
+    Raises:
+        Unreadable: sqlglot does not understand it.
+        Blocked: it writes, locks or calls something unknown anywhere in the tree.
+    """
+    parsed = tree(tokens)
+    if not isinstance(parsed, exp.Query | exp.Values):
+        raise Blocked("not a query")
+    aliases = set()
+    for node in parsed.walk():
+        if isinstance(node, _FORBIDDEN_NODES):
+            raise Blocked(f"{type(node).__name__.upper()} inside a query")
+        if isinstance(node, exp.TableAlias) and node.columns:
+            aliases.add(node.name)
+        if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and node.name.lower() != "current_setting":
+            check_function_name(node.name.lower())
+    return aliases
