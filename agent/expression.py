@@ -64,7 +64,16 @@ def signal_of(expr: str) -> Signal | None:
         left, right, comparison = right, left, _TURNED[comparison]
     if not isinstance(right, promql.NumberLiteral) or not math.isfinite(right.val):
         return None
-    return Signal(str(left), comparison, float(right.val))
+    query = str(left.prettify()).strip()  # str() would leave out the escapes of label values
+    return Signal(query, comparison, float(right.val)) if _parses(query) else None
+
+
+def _parses(query: str) -> bool:
+    try:
+        promql.parse(query)
+    except ValueError:
+        return False
+    return True
 
 
 def _inner(tree: promql.Expr) -> promql.Expr:
