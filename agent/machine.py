@@ -190,7 +190,9 @@ def _needs_human(incident: Incident, why: str, outcome: Outcome | None, *steps: 
 def _triaged(incident: Incident, skill: Skill | None, event: Triaged) -> Decision:
     _expect(incident, event, _I.RECEIVED)
     if skill is None:
-        return _needs_human(incident, "no skill could be read: nobody investigated this", Outcome.INCONCLUSIVE)
+        return _needs_human(
+            incident, "no skill could be read: nobody investigated this", Outcome.INCONCLUSIVE, _postmortem()
+        )
     opened = _to(
         incident,
         _I.INVESTIGATING,
@@ -217,13 +219,16 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
     if isinstance(event, StepFailed) and event.check is None:
         return _step_failed(incident, event)
     _expect(incident, event, _I.INVESTIGATING)
+    name, working = event.check or "", incident.working
+    if name not in working.pending:
+        raise IllegalTransition(f"{incident.key} does not wait for {name}: answered before, or asked by nobody")
     if skill is None:
-        return _needs_human(incident, f"skill {incident.skill} can no longer be read", Outcome.INCONCLUSIVE)
+        why = f"skill {incident.skill} can no longer be read"
+        return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
     if isinstance(event, StepFailed):
-        name, answer = event.check or "", Answered("not_visible", f"could not be checked: {event.error}", None)
+        answer = Answered("not_visible", f"could not be checked: {event.error}", None)
     else:
-        name, answer = event.check, event.answer
-    working = incident.working
+        answer = event.answer
     answered = {**working.answered, name: answer}
     working = replace(
         working,
@@ -234,22 +239,37 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
     moved = _move(replace(incident, working=working), skill)
     if moved.incident.working.conclusion and not incident.working.conclusion:
         moved = replace(moved, incident=moved.incident.reached(Milestone.DIAGNOSED, now))
-    if skill.checks[name].tool == "causal" and answer.status != "not_visible":
+    check = skill.checks.get(name)  # None when the skill was edited meanwhile
+    if check is not None and check.tool == "causal" and answer.status != "not_visible":
         # How much the cause explains, with an interval, goes to the approver; nothing waits for it.
         moved = replace(moved, steps=(*moved.steps, Step("attribute", "causal")))
     said = f"{name}: {answer.summary}"
     return replace(moved, note=f"{said} → {moved.note}" if moved.note else said)
 
 
+_WAITED_FOR: Mapping[IncidentState, frozenset[str]] = {
+    _I.RECEIVED: frozenset({"triage"}),
+    _I.INVESTIGATING: frozenset({"propose", "open_approval"}),
+    _I.EXECUTING: frozenset({"execute"}),
+    _I.VERIFYING: frozenset({"verify", "authorise_rollback"}),
+}
+"""Steps without which an incident in this state stands still. Any other that fails is late, or not worth a stop."""
+
+
 def _step_failed(incident: Incident, event: StepFailed) -> Decision:
     if event.kind in {"attribute", "postmortem"}:
         return Decision(incident, (), f"{event.kind} gave up: {event.error}")
-    if event.kind == "execute" and incident.state is _I.EXECUTING:
-        why = f"nobody can say what became of the fix, look at the target: {event.error}"
-        return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
-    if incident.state in {_I.RECEIVED, _I.INVESTIGATING, _I.VERIFYING}:
-        return _needs_human(incident, f"{event.kind} gave up: {event.error}", Outcome.INCONCLUSIVE)
-    raise IllegalTransition(f"{incident.key} is {incident.state}: a failed {event.kind} changes nothing")
+    if event.kind not in _WAITED_FOR.get(incident.state, frozenset()):
+        raise IllegalTransition(f"{incident.key} is {incident.state}: a failed {event.kind} changes nothing")
+    match event.kind:
+        case "execute":
+            why = f"nobody can say what became of the fix, look at the target: {event.error}"
+            return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
+        case "authorise_rollback":
+            why = f"regressed, and the rollback could not be started: {event.error}"
+            return _needs_human(_bar(incident), why, Outcome.REGRESSED, _postmortem())
+        case _:
+            return _needs_human(incident, f"{event.kind} gave up: {event.error}", Outcome.INCONCLUSIVE, _postmortem())
 
 
 def _move(incident: Incident, skill: Skill) -> Decision:
@@ -365,7 +385,7 @@ def _executed(incident: Incident, event: ExecutionStarted | ExecutionEnded | Rol
 def _ended(incident: Incident, event: ExecutionEnded) -> Decision:
     if event.phase == "rollback":
         how = "rolled back" if event.status in {"finished", "rolled_back"} else f"rollback {event.status}"
-        return _needs_human(incident, f"{how}: {event.detail}", Outcome.REGRESSED, _postmortem())
+        return _needs_human(_bar(incident), f"{how}: {event.detail}", Outcome.REGRESSED, _postmortem())
     if event.status == "finished":
         ended = incident.reached(Milestone.EXEC_END, event.at)
         return Decision(_to(ended, _I.VERIFYING), (Step("verify", "agent"),), event.detail)
@@ -396,12 +416,10 @@ def _verified(incident: Incident, event: VerificationSampled, now: datetime) -> 
 
 def _bar(incident: Incident) -> Incident:
     """The same ineffective fix is not proposed twice for one cause without a human asking."""
-    conclusion = incident.working.conclusion
-    if conclusion is None:
+    conclusion, barred = incident.working.conclusion, incident.working.barred
+    if conclusion is None or conclusion.cause in barred:
         return incident
-    return replace(
-        incident, working=replace(incident.working, barred=(*incident.working.barred, conclusion.cause))
-    )
+    return replace(incident, working=replace(incident.working, barred=(*barred, conclusion.cause)))
 
 
 # --- Ends --------------------------------------------------------------------------------------------------------
