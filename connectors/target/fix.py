@@ -5,16 +5,20 @@ Three things keep it to one run: the claim row, the object name that follows fro
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
+
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
 from connectors.target import facts
 from connectors.target.command import SETTINGS as COMMAND_SETTINGS
 from connectors.target.command import Command, lift_interruptions
 from connectors.target.diagnose import read_identity
-from connectors.target.session import Connection, application_name, connect, row, translated
+from connectors.target.session import Connection, application_name, connect, row, rows, translated
 from connectors.unreachable import Unreachable
 from guardrails.policy import PRODUCTION, Policy
 from guardrails.preflight import preflight
@@ -46,6 +50,10 @@ TABLE_WAIT_S = 600.0
 BLOCKED_LIMIT_S = 900.0
 """How long a running command may wait for one other session. There is no lock_timeout, since each expiry leaves an
 INVALID index; this ends it only when waiting has become worse than building again."""
+ENDING_POLLS = 25
+ENDING_POLL_S = 0.2
+"""How long an ended command's session may take to disappear from the server before we go on regardless."""
+_TOO_LATE = "the time to start has passed; nothing was done, ask for a new approval"
 SILENCE_LIMIT_S = 60.0
 """How long the target may leave our questions unanswered before the outcome is called unknown."""
 
@@ -142,8 +150,8 @@ class FixConnection:
     def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
         """Sends the approved steps, each exactly as approved, then reads back what is there."""
         if self._clock() >= approved.start_by:
-            return self._refused("the time to start has passed; ask for a new approval")
-        result = self._execute(approved, approved.rendered.steps, execution_id, on_progress)
+            return self._refused(_TOO_LATE)
+        result = self._execute(approved, approved.rendered.steps, execution_id, on_progress, start_by=approved.start_by)
         if result.status != "finished":
             return result
         return self._read_back(approved, execution_id, result, wanted="valid")
@@ -186,6 +194,8 @@ class FixConnection:
         steps: tuple[str, ...],
         execution_id: str,
         on_progress: Callable[[Progress], None],
+        *,
+        start_by: datetime | None = None,
     ) -> RunResult:
         started_at = self._clock()
         with translated(self._name):
@@ -193,20 +203,39 @@ class FixConnection:
             relid = self._relid(control, approved)
             if relid is None:
                 return self._refused("the table is not there any more; nothing was done")
-            executing = connect(self._dsn, self._name, application_name(EXECUTING, execution_id), COMMAND_SETTINGS)
+            application = application_name(EXECUTING, execution_id)
+            executing = connect(self._dsn, self._name, application, COMMAND_SETTINGS)
         try:
             with translated(self._name):
                 objection = self._objection(executing) or self._lock(executing, relid, on_progress)
+            if objection is None and start_by is not None and self._clock() >= start_by:
+                objection = _TOO_LATE
             if objection is not None:
                 return self._refused(objection)
             command = Command(executing, steps)
             command.start()
             outcome = self._watch(command, relid, on_progress)
         finally:
-            # A connection that is still at work is left alone: closing it would not stop the server anyway.
-            if not executing.closed and executing.info.transaction_status.name != "ACTIVE":
-                executing.close()
+            self._release(executing, relid, application)
         return RunResult(*outcome, started_at, self._clock(), command.notices)
+
+    def _release(self, executing: Connection, relid: int, application: str) -> None:
+        """Ends the session so that inspect() no longer takes it for one at work: a server's session outlives its
+        client, and its own last error, by a moment. One that is still at work is left alone, since closing our end
+        would not stop it.
+        """
+        if not executing.closed and executing.info.transaction_status is TransactionStatus.ACTIVE:
+            return
+        with contextlib.suppress(psycopg.Error, Unreachable):
+            if not executing.closed:
+                params = {"namespace": LOCK_NAMESPACE, "relid": relid, "application": APPLICATION}
+                rows(executing, "unlock", params)
+            executing.close()
+            for _ in range(ENDING_POLLS):
+                with translated(self._name):
+                    if row(self._open(), "executing_backend", {"application": application}) is None:
+                        return
+                time.sleep(ENDING_POLL_S)
 
     def _objection(self, executing: Connection) -> str | None:
         """The very session that will run the command has to be on the approved server, and that has to be a primary."""

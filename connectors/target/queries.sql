@@ -215,8 +215,9 @@ SELECT max(extract(epoch FROM replay_lag))::float8 AS replay_lag_s FROM pg_stat_
 SELECT pg_try_advisory_lock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int) AS locked
 
 -- name: unlock
--- Gives the table's lock back.
-SELECT pg_advisory_unlock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int)
+-- Gives the table's lock back, and with the execution's name says that nothing more comes of this session.
+SELECT pg_advisory_unlock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int),
+       set_config('application_name', %(application)s, false)
 
 -- name: outlive_the_client
 -- A server told to look whether its client lives would end a build with us. The setting came with 14.

@@ -40,7 +40,7 @@ class Shop:
         return replace(found, window_s=window_s)
 
     def activity(self) -> Activity:
-        found: Activity = self.answers["activity"]
+        found: Activity = self.answers.get("activity", activity())
         return found
 
     def table_facts(self, schema: str, table: str) -> TableFacts | NotVisible:
@@ -124,6 +124,18 @@ def test_a_statement_is_slow_when_it_carries_the_time_and_was_faster_before(
     changes: dict[str, Any], status: str
 ) -> None:
     assert check("slow_statement", workload=sample(statements=(replace(SLOW, **changes),))).status == status
+
+
+def test_a_statement_that_outlasts_the_sample_is_seen_while_it_runs() -> None:
+    long = replace(session(9), state="active", state_age_s=42.0, query=QUERY, user="shop_app")
+    for statements in ((), (replace(SLOW, mean_exec_ms=1.0),)):
+        seen = check("slow_statement", workload=sample(statements=statements), activity=activity(long))
+        assert seen.status == "yes"
+        assert seen.data["statement"]["query"] == QUERY
+    waiting = replace(long, wait_event_type="Lock")
+    assert check("slow_statement", workload=sample(statements=()), activity=activity(waiting)).status == "no"
+    advice = check("index_would_help", workload=sample(statements=()), activity=activity(long))
+    assert advice.data["columns"] == ["customer_id", "created_at"]
 
 
 def test_nothing_seen_is_no_answer_where_statements_are_hidden() -> None:

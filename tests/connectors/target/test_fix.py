@@ -110,15 +110,17 @@ def test_an_index_is_built_while_writes_go_on(fix: FixConnection, shop: Shop) ->
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    until(lambda: written > 0)
-    before = written
     seen: list[Progress] = []
     approval = work(fix)
-    assert fix.preflight(approval).refusals == ()
-    result = fix.run(approval, "X-1", seen.append)
-    during = written - before
-    stop.set()
-    writer.join()
+    try:
+        until(lambda: written > 0)
+        assert fix.preflight(approval).refusals == ()
+        before = written
+        result = fix.run(approval, "X-1", seen.append)
+        during = written - before
+    finally:
+        stop.set()
+        writer.join()
     assert (result.status, result.detail.split(":")[0]) == ("finished", "valid and ready")
     assert during > 0
     assert all(progress.percent is None or 0 <= progress.percent <= 100 for progress in seen)
@@ -256,6 +258,21 @@ def test_a_target_nobody_looked_at_is_not_touched(shop: Shop, fix: FixConnection
         result = blind.run(approval, "X-1", _ignored)
     assert (result.status, "identity" in result.detail) == ("failed", True)
     assert fix.inspect(approval, "X-1").kind == "absent"
+
+
+def test_after_its_time_nothing_is_started(shop: Shop, fix: FixConnection) -> None:
+    approval = work(fix)
+    with FixConnection(shop.fix, "shop", clock=lambda: approval.start_by) as late:
+        late.identity()
+        assert "time to start has passed" in late.run(approval, "X-1", _ignored).detail
+    assert fix.inspect(approval, "X-1").kind == "absent"
+
+
+def test_a_role_that_may_not_build_is_told_what_it_lacks(shop: Shop, fix: FixConnection) -> None:
+    with FixConnection(shop.stranger, "shop", policy=POLICY) as stranger:
+        refusals = stranger.preflight(work(fix)).refusals
+    assert any("GRANT shop_owner" in refusal for refusal in refusals)
+    assert any("GRANT CREATE" in refusal for refusal in refusals)
 
 
 def test_an_index_of_the_same_name_on_other_columns_is_not_taken_for_ours(
