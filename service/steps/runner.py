@@ -62,7 +62,7 @@ class Held:
     def still_mine(self) -> None:
         """Renews the lease. Raises OvertakenError; a store that is away is not a reason to stop what runs outside."""
         try:
-            if not self.runner.store.renew(self.step, lease_s=LEASE_S):
+            if not self.runner.store.renew(self.step, lease_s=self.runner.lease_s):
                 raise OvertakenError(f"step {self.step.id}")
         except Unreachable as error:
             log.warning("lease not renewed", step=self.step.id, error=str(error))
@@ -71,8 +71,19 @@ class Held:
 class Runner:
     """Runs the steps of some queues. actor: who the audit says did it."""
 
-    def __init__(self, store: Store, skills: Mapping[str, Skill], handlers: Mapping[str, Handler], actor: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        skills: Mapping[str, Skill],
+        handlers: Mapping[str, Handler],
+        actor: str,
+        *,
+        lease_s: float = LEASE_S,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
         self.store = store
+        self.lease_s = lease_s
+        self._heartbeat_s = heartbeat_s
         self._skills = skills
         self._handlers = handlers
         self._actor = actor
@@ -81,7 +92,7 @@ class Runner:
     def run(self, step_id: int) -> bool:
         """False when the step was not ours to run: done, not due, or in other hands. Raises nothing."""
         try:
-            claimed = self.store.claim(step_id, owner=self.owner, lease_s=LEASE_S)
+            claimed = self.store.claim(step_id, owner=self.owner, lease_s=self.lease_s)
         except Unreachable as error:
             log.warning("step not claimed", step=step_id, error=str(error))
             return False
@@ -118,7 +129,7 @@ class Runner:
             mine = (
                 finish_step(tx, step, state="done")
                 if ends_step
-                else tx.one("renew_step", id=step.id, fence=step.fence, lease_s=LEASE_S) is not None
+                else tx.one("renew_step", id=step.id, fence=step.fence, lease_s=self.lease_s) is not None
             )
             if not mine:
                 raise OvertakenError(f"step {step.id}")
@@ -144,22 +155,38 @@ class Runner:
                 with self.store.transaction() as tx:
                     tx.one("retry_step", id=step.id, fence=step.fence, error=text, after_s=_backoff_s(step.attempts))
                 return
-            self._give_up(step, text)
+            self._give_up(step, StepFailed(step.kind, text, step.args.get("check")), text)
         except Unreachable as away:
             # The lease lapses and the step comes back by itself.
             log.warning("failure not recorded", step=step.id, error=str(away))
+        except Exception:  # the event itself cannot be decided on: a human is told, the step does not go round
+            log.exception("failure not decided", step=step.id, kind=step.kind)
+            self._told_plainly(step, text)
 
-    def _give_up(self, step: Claimed, text: str) -> None:
-        event = StepFailed(step.kind, text, step.args.get("check"))
+    def _told_plainly(self, step: Claimed, text: str) -> None:
+        try:
+            self._give_up(step, StepFailed(step.kind, text), text)
+        except Unreachable as away:
+            log.warning("failure not recorded", step=step.id, error=str(away))
+
+    def _give_up(self, step: Claimed, event: StepFailed, text: str) -> None:
         try:
             with self.store.transaction() as tx:
                 if not finish_step(tx, step, state="failed", error=text):
                     return
                 incident = tx.incident(step.incident_id, lock=True) if step.incident_id is not None else None
-                if incident is not None:
-                    self.apply(tx, incident, event)
+                if incident is None:
+                    self._nobody_to_tell(tx, step, text)
+                    return
+                self.apply(tx, incident, event)
         except IllegalTransition as error:
             self._drop(step, f"{text}; {error}")
+
+    def _nobody_to_tell(self, tx: Transaction, step: Claimed, text: str) -> None:
+        """A step without an incident is an intake: what was answered 202 stays visible."""
+        if "inbox" in step.args:
+            tx.run("mark_inbox", id=step.args["inbox"], state="quarantined", reason=text)
+        tx.audit(None, self._actor, "StepFailed", {"step": step.kind, "note": text})
 
     def _drop(self, step: Claimed, why: str) -> None:
         try:
@@ -174,9 +201,9 @@ class Runner:
         done = threading.Event()
 
         def beat() -> None:
-            while not done.wait(HEARTBEAT_S):
+            while not done.wait(self._heartbeat_s):
                 try:
-                    if not self.store.renew(step, lease_s=LEASE_S):
+                    if not self.store.renew(step, lease_s=self.lease_s):
                         return
                 except Unreachable as error:
                     log.warning("lease not renewed", step=step.id, error=str(error))
