@@ -68,12 +68,14 @@ def take(runner: Runner, policy: Policy, key: SigningKey, approval_id: str, ask:
             tx.audit(incident.id, ask.person, "DecisionRefused", {"note": declined.why, "channel": ask.channel})
             return declined
         people = [one["person"] for one in tx.all("decisions", approval=approval_id) if one["decision"] == "approve"]
+        if ask.person in people:
+            return Declined("conflict", f"{ask.person} decided before", _current(row))
         if ask.decision == "approve":
             people.append(ask.person)
         state = approval_after(ApprovalState(row["state"]), ask.decision, len(people), row["approvers_needed"])
         settled = _settle(tx, row, ask, state)
         if settled is None:
-            return Declined("conflict", "somebody decided at the same moment", _current(row))
+            return Declined("conflict", "the time to decide is over", _current(row))
         if ask.decision == "approve":
             _permit(tx, key, row, ask, settled)
         event = _event(tx, row, ask, state, tuple(people))
@@ -114,15 +116,16 @@ def _current(row: Row) -> dict[str, Any]:
 
 
 def _settle(tx: Transaction, row: Row, ask: Ask, state: ApprovalState) -> Row | None:
-    decided = tx.one(
-        "add_decision", approval=row["id"], person=ask.person, decision=ask.decision, channel=ask.channel,
-        reason=ask.reason or None,
-    )  # fmt: skip
-    if decided is None:
-        return None
-    return tx.one(
+    """The conditional update first: a decision that came too late leaves no row that would count as one."""
+    settled = tx.one(
         "settle_approval", id=row["id"], version=row["version"], revision=ask.revision, digest=ask.digest, state=state
     )
+    if settled is not None:
+        tx.run(
+            "add_decision", approval=row["id"], person=ask.person, decision=ask.decision, channel=ask.channel,
+            reason=ask.reason or None,
+        )  # fmt: skip
+    return settled
 
 
 def _permit(tx: Transaction, key: SigningKey, row: Row, ask: Ask, settled: Row) -> None:
