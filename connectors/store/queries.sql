@@ -260,7 +260,10 @@ RETURNING version, started_at, finished_at
 UPDATE stanch.execution SET progress = %(progress)s WHERE id = %(id)s
 
 -- name: started_executions_since
-SELECT count(*) AS started FROM stanch.execution WHERE started_at > clock_timestamp() - interval '1 hour'
+-- On one target, rollbacks too: each is a change to it.
+SELECT count(*) AS started
+FROM stanch.execution e JOIN stanch.approval a ON a.id = e.approval_id JOIN stanch.proposal p ON p.id = a.proposal_id
+WHERE p.target = %(target)s AND e.started_at > clock_timestamp() - make_interval(secs => %(window_s)s)
 
 -- name: add_change
 INSERT INTO stanch.change (service, version, summary, at) VALUES (%(service)s, %(version)s, %(summary)s, %(at)s)

@@ -18,6 +18,7 @@ from connectors.unreachable import Unreachable
 from guardrails.judge import admit
 from guardrails.permit import Permit
 from guardrails.verdict import Refused
+from service.steps.investigate import recent_executions
 from service.steps.runner import OvertakenError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _start(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
     with ports.store.transaction() as tx:
         now = tx.now()
         control = tx.one("control")
+        recent = recent_executions(tx, ports, paper["proposal"]["target"])
     if control is None:
         raise Unreachable("store", "the kill switch cannot be read")
     paused = (control["reason"] or "no reason given") if control["paused"] else None
@@ -72,7 +74,7 @@ def _start(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
     if isinstance(admitted, Refused):
         return _end(row, "aborted", "not admitted: " + "; ".join(admitted.reasons), {})
     if row["phase"] == "run":
-        preflight = writer.preflight(admitted)
+        preflight = writer.preflight(admitted, recent_executions=recent)
         if not preflight.ok:
             return _end(row, "aborted", "the target is not ready: " + "; ".join(preflight.refusals), {})
     started = _mark_started(held, row)

@@ -132,8 +132,8 @@ def propose(ports: Ports) -> Handler:
             return _refuse(f"no action could be built from the evidence: {error}")
         proposal_id = str(uuid.uuid4())
         with ports.store.transaction() as tx:
-            now, recent = tx.now(), tx.one("started_executions_since")
-        facts, hidden = ports.facts(target, action, now, recent["started"] if recent else 0)
+            now, recent = tx.now(), recent_executions(tx, ports, target)
+        facts, hidden = ports.facts(target, action, now, recent)
         verdict = judge(action, facts, ports.configuration.rules, proposal_id=proposal_id)
         if not verdict.allowed:
             refusals = [finding for finding in verdict.findings if finding.level == "refuse"]
@@ -146,6 +146,13 @@ def propose(ports: Ports) -> Handler:
         )  # fmt: skip
 
     return handle
+
+
+def recent_executions(tx: Transaction, ports: Ports, target: str) -> int:
+    """Started on the target within the policy's window."""
+    window_s = ports.configuration.rules.rate_limit.window_s
+    row = tx.one("started_executions_since", target=target, window_s=window_s)
+    return int(row["started"]) if row else 0
 
 
 _PARAMS = {"create_index_concurrently": ("schema", "table", "columns")}
