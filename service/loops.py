@@ -40,6 +40,8 @@ GRACE_S = 1.5
 SEAL_S = 0.3
 SEAL_BATCH = 500
 HEAD_EVERY_S = 60.0
+LARGEST_INTEGER = 2**53
+"""RFC 8785, section 3.2.2.3: numbers are IEEE doubles."""
 PUBLISHED: tuple[Queue, ...] = ("agent", "causal", "execute")
 
 
@@ -148,16 +150,30 @@ def seal_all(store: Store) -> int:
 
 def audit_row(seq: int, row: Row) -> AuditRow:
     incident = None if row["incident_id"] is None else f"INC-{row['incident_id']}"
-    return AuditRow(seq, row["at"], row["actor"], row["action"], incident, row["data"])
+    return AuditRow(seq, row["at"], row["actor"], row["action"], incident, _sealable(row["data"]))
+
+
+def _sealable(value: Any) -> Any:
+    """Integers past 2^53 have no canonical form; as text they have. One such row must not stop the sealer for ever."""
+    match value:
+        case dict():
+            return {name: _sealable(one) for name, one in value.items()}
+        case list():
+            return [_sealable(one) for one in value]
+        case int() if abs(value) >= LARGEST_INTEGER:
+            return str(value)
+        case _:
+            return value
 
 
 def head_exporter(store: Store, folder: Path, stop: threading.Event) -> Loop:
     """Copies the head of the chain outside the store each minute: only so is a cut tail found."""
+    told: list[str] = []
 
     def body() -> None:
         with store.transaction() as tx:
             head = tx.one("seal_head")
-        if head is None:
+        if head is None or head["hash"] in told:
             return
         folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"seq": head["seq"], "hash": head["hash"], "at": head["at"].isoformat()})
@@ -165,6 +181,7 @@ def head_exporter(store: Store, folder: Path, stop: threading.Event) -> Loop:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+        told[:] = [head["hash"]]
 
     return Loop("head exporter", body, HEAD_EVERY_S, threading.Event(), stop)
 
