@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from agent.postmortem import durations_s
 from connectors.store.store import incident_from_row
 from connectors.unreachable import Unreachable
-from service.context import Context, Held
+from service.context import Context, Held, KnownPerson
 
 router = APIRouter(tags=["health"])
 FRESH_S = 20.0
@@ -54,15 +54,21 @@ def _registry(held: Context) -> CollectorRegistry:
         for row in tx.all("incident_ages"):
             incidents.labels(row["state"], row["outcome"] or "").set(row["n"])
         backlog = tx.one("backlog") or {}
-        for row in tx.all("processes"):
-            up.labels(row["kind"]).set(row["age_s"])
+        ages = [(row["kind"], row["age_s"]) for row in tx.all("processes")]
+    for kind in {kind for kind, _ in ages}:
+        # Earlier processes of the kind stay in the table; the newest sign of life counts.
+        up.labels(kind).set(min(age for one, age in ages if one == kind))
     for state in ("due", "running"):
         steps.labels(state).set(backlog.get(state, 0))
     return registry
 
 
 @router.get("/api/v1/ttr", tags=["incidents"])
-def ttr(held: Held, limit: int = 1000) -> dict[str, Any]:
+def ttr(
+    held: Held,
+    person: KnownPerson,  # noqa: ARG001 its presence is the check
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> dict[str, Any]:
     """Time to restore: restored minus impact start, one row an incident; null while it is open. Seconds."""
     with held.ports.store.transaction() as tx:
         incidents = [incident_from_row(row) for row in tx.all("incidents", states=None, before=None, limit=limit)]

@@ -37,7 +37,7 @@ def incidents(
     held: Held,
     person: KnownPerson,  # noqa: ARG001 its presence is the check
     state: Annotated[list[IncidentState] | None, Query()] = None,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
     """Newest first. before: only incidents with a smaller number."""
