@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from agent.incident import Mode
 from agent.verification import Plan
@@ -23,6 +23,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _expression(pattern: str) -> str:
+    """A selector that cannot be read is found at start, not at the first alert."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return pattern
+
+
 class Target(_Section):
     """A database being repaired. The files hold DSNs; a process reads only those it may."""
 
@@ -32,7 +41,7 @@ class Target(_Section):
     admin_dsn_file: Path | None = None
     mode: Mode = Mode.OBSERVE
     environment: str = ""
-    selector: dict[str, str] = {}
+    selector: dict[str, Annotated[str, AfterValidator(_expression)]] = {}
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Every label of the selector matches its regular expression in full; an empty selector matches nothing."""
@@ -125,6 +134,8 @@ def read(path: Path | None) -> Configuration:
         _ = configuration.rules
     except OSError as error:
         raise UnusableSettings(f"STANCH_CONFIG: {error.strerror}: {path}") from error
+    except UnicodeDecodeError as error:
+        raise UnusableSettings(f"{path}: not UTF-8 text") from error
     except yaml.YAMLError as error:
         raise UnusableSettings(f"{path}: not YAML: {error}") from error
     except ValidationError as error:

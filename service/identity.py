@@ -59,7 +59,7 @@ def read_tokens(path: Path | None) -> tuple[TokenEntry, ...]:
         return tuple(TypeAdapter(list[TokenEntry]).validate_python(document))
     except OSError as error:
         raise UnusableSettings(f"STANCH_API_TOKENS_FILE: {error.strerror}: {path}") from error
-    except (yaml.YAMLError, ValidationError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise UnusableSettings(f"{path}: expected a list of {{person, roles, sha256}}") from error
 
 
@@ -103,4 +103,4 @@ class Identities:
         return hmac.digest(self.csrf_key, cookie.encode(), "sha256").hex()
 
     def csrf_holds(self, cookie: str, sent: str) -> bool:
-        return hmac.compare_digest(self.csrf(cookie), sent)
+        return hmac.compare_digest(self.csrf(cookie).encode(), sent.encode("utf-8", "surrogatepass"))

@@ -49,6 +49,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
         except OSError as error:
             raise UnusableSettings(f"{PREFIX}{field_name.upper()}_FILE: {error.strerror}: {path}") from error
+        except UnicodeDecodeError:  # its chain would hold the secret's bytes
+            raise UnusableSettings(f"{PREFIX}{field_name.upper()}_FILE: not UTF-8 text: {path}") from None
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

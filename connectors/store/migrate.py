@@ -49,8 +49,17 @@ def migrate(owner_dsn: str) -> tuple[str, ...]:
             connection.execute(_LEDGER.encode())
             rows = connection.execute("SELECT name, sha256 FROM stanch.schema_migration").fetchall()
             return _apply(connection, dict(rows))
-    except psycopg.OperationalError as error:
-        raise Unreachable("store", str(error).strip()) from error
+    except psycopg.Error as error:
+        raise away(error) from error
+
+
+def away(error: psycopg.Error) -> Unreachable:
+    """What the store said, without the DSN that psycopg repeats when it cannot read it."""
+    if isinstance(error, psycopg.OperationalError):
+        return Unreachable("store", str(error).strip())
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        return Unreachable("store", "its DSN cannot be read", permanent=True)
+    return Unreachable("store", str(error).strip(), permanent=True)
 
 
 def _apply(connection: psycopg.Connection, applied: dict[str, str]) -> tuple[str, ...]:
@@ -76,7 +85,7 @@ def pending(dsn: str) -> tuple[str, ...]:
             if exists != (True,):
                 return tuple(m.name for m in migrations())
             rows = connection.execute("SELECT name FROM stanch.schema_migration").fetchall()
-    except psycopg.OperationalError as error:
-        raise Unreachable("store", str(error).strip()) from error
+    except psycopg.Error as error:
+        raise away(error) from error
     done = {name for (name,) in rows}
     return tuple(m.name for m in migrations() if m.name not in done)

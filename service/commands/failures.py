@@ -32,6 +32,7 @@ def _for_people(error: Exception) -> bool:
         "CommandFailed",
         "UnusableSettings",
         "UnusableSkill",
+        "UnusableKey",
         "Unreachable",
         "ServerFailed",
         "ChangedMigration",

@@ -167,7 +167,10 @@ def _broker(url: str) -> str:
     import redis
 
     try:
-        redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping()
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.ping()
+    except ValueError as error:  # from_url; its text may repeat the password
+        raise CommandFailed("STANCH_BROKER_URL is no redis:// URL") from error
     except redis.RedisError as error:
         raise CommandFailed(f"does not answer: {type(error).__name__}") from error
     return "answers"

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from connectors import runbooks
+from service.commands.failures import CommandFailed
 
 
 @click.group(epilog="\b\nExamples:\n  stanch skills list\n  stanch skills show postgres-missing-index")
@@ -33,7 +34,7 @@ def show(name: str) -> None:
     """One skill's text."""
     found = runbooks.skills().get(name)
     if found is None:
-        raise click.ClickException(f"there is no skill {name!r}; see stanch skills list")
+        raise CommandFailed(f"there is no skill {name!r}; see stanch skills list")
     click.echo(found.body)
 
 

@@ -53,7 +53,7 @@ def attribute(ports: Ports) -> Handler:
 
     def handle(held: Held) -> Save:
         from causal.attribution import Attribution  # noqa: PLC0415 seconds and 275 MB: causal only
-        from causal.attribution import attribute as explain
+        from causal.attribution import attribute as explain  # noqa: PLC0415 the same
 
         incident = load_incident(held)
         frame, target = pull(ports, incident)
