@@ -6,6 +6,7 @@ references/diagnosis.yaml and references/remediation.yaml; the prose is for peop
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -125,14 +126,15 @@ def read(folder: str, files: Mapping[str, str]) -> Skill:
         return _skill(folder, front, body, diagnosis, remediation)
     except KeyError as missing:
         raise UnusableSkill(f"skill {folder}: {missing.args[0]} is missing") from missing
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError, re.error) as wrong:
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError, RecursionError, re.error) as wrong:
         raise UnusableSkill(f"skill {folder}: {wrong}") from wrong
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:
-    opening, front, body = text.split("---\n", 2)
-    if opening:
-        raise ValueError("SKILL.md does not open with front matter")
+    parts = text.split("---\n", 2)
+    if len(parts) != 3 or parts[0]:  # noqa: PLR2004 nothing, the front matter, the prose
+        raise ValueError("SKILL.md does not open with front matter between two lines of ---")
+    _, front, body = parts
     return yaml.safe_load(front), body.strip()
 
 
@@ -145,12 +147,13 @@ def _skill(
     causes = {key: _cause(key, row) for key, row in diagnosis["causes"].items()}
     if NONE_OF_THESE not in causes:
         raise ValueError(f"causes must hold {NONE_OF_THESE}")
-    checks = {row["id"]: _check(row, tuple(causes)) for row in diagnosis["checks"]}
-    first = tuple(diagnosis.get("first", ()))
+    checks = _checks(diagnosis["checks"], tuple(causes))
+    first, stop = tuple(diagnosis.get("first", ())), _stop(diagnosis["stop"])
     fixes = tuple(_remediation(row) for row in remediation["remediations"])
     _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
     _all_known("check", checks, [fix.params_from for fix in fixes])
     _all_known("cause", causes, [fix.cause for fix in fixes])
+    _startable(checks, first, stop)
     match = diagnosis.get("match", {})
     return Skill(
         name=name,
@@ -166,7 +169,7 @@ def _skill(
         causes=causes,
         checks=checks,
         first=first,
-        stop=_stop(diagnosis["stop"]),
+        stop=stop,
         remediations=fixes,
     )
 
@@ -177,8 +180,40 @@ def _all_known(what: str, known: Mapping[str, Any], named: list[str]) -> None:
             raise ValueError(f"{what} {name!r} is named but not declared")
 
 
+def _startable(checks: Mapping[str, Check], first: tuple[str, ...], stop: Stop) -> None:
+    """An investigation must be able to begin, and every check must be reachable by asking what it needs."""
+    if not first:
+        raise ValueError("first must name the checks to begin with")
+    if len(first) > stop.max_checks:
+        raise ValueError(f"first names {len(first)} checks, more than max_checks")
+    if needy := [name for name in first if checks[name].needs]:
+        raise ValueError(f"check {needy[0]!r} is in first, so it can need no other")
+    reachable: set[str] = set()
+    while added := {c.id for c in checks.values() if c.id not in reachable and reachable.issuperset(c.needs)}:
+        reachable |= added
+    if circular := sorted(set(checks) - reachable):
+        raise ValueError(f"checks {', '.join(circular)} need each other in a circle")
+
+
 def _cause(key: str, row: Mapping[str, Any]) -> Cause:
-    return Cause(key, row["title"], float(row["prior"]), row.get("component", "service"))
+    return Cause(key, row["title"], _positive(f"prior of {key}", row["prior"]), row.get("component", "service"))
+
+
+def _positive(what: str, value: Any) -> float:
+    number = float(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{what} must be a number above 0, not {value!r}")
+    return number
+
+
+def _checks(rows: list[Mapping[str, Any]], causes: tuple[str, ...]) -> dict[str, Check]:
+    checks: dict[str, Check] = {}
+    for row in rows:
+        check = _check(row, causes)
+        if check.id in checks:
+            raise ValueError(f"check {check.id!r} is declared twice")
+        checks[check.id] = check
+    return checks
 
 
 def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
@@ -187,11 +222,12 @@ def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
         raise ValueError(f"check {row['id']!r}: tool {tool!r} is none of {', '.join(TOOLS)}")
     supports = row.get("supports", {})
     _all_known("cause", dict.fromkeys(causes), list(supports))
+    _all_known("strength", STRENGTH, list(supports.values()))
     return Check(
         id=row["id"],
         tool=tool,
         query=row.get("query", row["id"]),
-        cost_s=float(row["cost_s"]),
+        cost_s=_positive(f"cost_s of {row['id']}", row["cost_s"]),
         needs=tuple(row.get("needs", ())),
         gathers=bool(row.get("gathers", False)),
         yes_given={cause: STRENGTH[supports[cause]] if cause in supports else UNRELATED for cause in causes},
@@ -199,13 +235,19 @@ def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
 
 
 def _stop(row: Mapping[str, Any]) -> Stop:
-    return Stop(
+    stop = Stop(
         posterior=float(row["posterior"]),
         margin=float(row["margin"]),
         min_checks=int(row["min_checks"]),
         max_checks=int(row["max_checks"]),
         min_disconfirming=int(row["min_disconfirming"]),
     )
+    # Half, so that no two causes can both reach it.
+    if not (0.5 <= stop.posterior < 1 and 0 <= stop.margin < 1):  # noqa: PLR2004 said above
+        raise ValueError("stop: posterior must be in [0.5, 1) and margin in [0, 1)")
+    if not 1 <= stop.min_checks <= stop.max_checks:
+        raise ValueError("stop: min_checks must be at least 1 and at most max_checks")
+    return stop
 
 
 def _remediation(row: Mapping[str, Any]) -> Remediation:
