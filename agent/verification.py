@@ -8,7 +8,7 @@ success.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -45,7 +45,8 @@ class Plan:
 class Judged:
     """restored_at: epoch seconds of the first sample of the good window; None unless recovered.
 
-    before, after: medians of the signal in its own unit; NaN when there was no sample.
+    before, after: medians of the signal in its own unit, after over the window; NaN when there was no sample.
+    samples: in the window.
     """
 
     verdict: Verdict
@@ -60,8 +61,17 @@ def worst(series: tuple[Series, ...], signal: Signal) -> tuple[np.ndarray, np.nd
     """Times and, at each, the worst value over the series: an alert is over when none of its series is on."""
     stack = np.vstack([one.values for one in series])
     seen = ~np.all(np.isnan(stack), axis=0)
-    pick = np.nanmin if signal.comparison in {"<", "<="} else np.nanmax
-    return series[0].times[seen], pick(stack[:, seen], axis=0)
+    stack = stack[:, seen]
+    match signal.comparison:
+        case ">" | ">=":
+            values = np.nanmax(stack, axis=0)
+        case "<" | "<=":
+            values = np.nanmin(stack, axis=0)
+        case _:
+            off = np.abs(stack - signal.threshold)
+            pick = np.nanargmin(off, axis=0) if signal.comparison == "==" else np.nanargmax(off, axis=0)
+            values = np.take_along_axis(stack, pick[np.newaxis, :], axis=0)[0]
+    return series[0].times[seen], values
 
 
 def judge(
@@ -87,19 +97,28 @@ def judge(
     after_times, after = times[times >= ran_to], values[times >= ran_to]
     bad = np.array([signal.breached(float(value)) for value in after], dtype=bool)
     good_from = _good_since(after_times, bad)
-    recent = _median(after[after_times >= now - plan.window_s])
-    samples = len(after)
-    if good_from is not None and now - good_from >= plan.window_s:
-        return _recovered(signal, plan, control, before, after[after_times >= good_from], good_from, ran_from, ran_to)
+    in_window = after[after_times >= now - plan.window_s]
+    recent, samples, wanted = _median(in_window), len(in_window), plan.window_s / plan.step_s
+    enough = samples >= SAMPLES_WANTED * wanted
+    if good_from is not None and now - good_from >= plan.window_s and enough:
+        share = _traffic_share(control, ran_from, ran_to)
+        return _recovered(signal, plan, share, Judged("recovered", "", good_from, before, recent, samples))
     if now - ran_to < plan.deadline_s:
         return Judged("pending", "the window is not over", None, before, recent, samples)
-    if samples < SAMPLES_WANTED * plan.window_s / plan.step_s:
-        return Judged("inconclusive", f"only {samples} samples since the fix", None, before, recent, samples)
-    if not math.isnan(before) and signal.worse(recent, before * REGRESSED_BY):
-        text = f"{_figure(before)} before, {_figure(recent)} after"
-        return Judged("regressed", text, None, before, recent, samples)
+    if not enough:
+        text = f"only {samples} of {wanted:.0f} samples in the window"
+        return Judged("inconclusive", text, None, before, recent, samples)
     text = f"{_figure(before)} before, {_figure(recent)} after, target {signal.comparison_text()}"
-    return Judged("not_recovered", text, None, before, recent, samples)
+    verdict: Verdict = "regressed" if _regressed(signal, before, recent) else "not_recovered"
+    return Judged(verdict, text, None, before, recent, samples)
+
+
+def _regressed(signal: Signal, before: float, recent: float) -> bool:
+    """Only a signal that is still on the wrong side: twice a figure that harms nobody is no reason to roll back."""
+    if math.isnan(before) or not signal.breached(recent):
+        return False
+    by = abs(before) * (REGRESSED_BY - 1)
+    return signal.worse(recent, before - by if signal.comparison in {"<", "<="} else before + by)
 
 
 def _no_samples(plan: Plan, ran_to: float, now: float) -> Judged:
@@ -107,30 +126,17 @@ def _no_samples(plan: Plan, ran_to: float, now: float) -> Judged:
     return Judged(verdict, "Prometheus has no sample of the alert's signal", None, math.nan, math.nan, 0)
 
 
-def _recovered(
-    signal: Signal,
-    plan: Plan,
-    control: tuple[Series, ...],
-    before: float,
-    good: np.ndarray,
-    good_from: float,
-    ran_from: float,
-    ran_to: float,
-) -> Judged:
-    after, wanted = _median(good), plan.window_s / plan.step_s
-    if len(good) < SAMPLES_WANTED * wanted:
-        text = f"only {len(good)} of {wanted:.0f} samples in the window"
-        return Judged("inconclusive", text, None, before, after, len(good))
-    share = _traffic_share(control, ran_from, ran_to)
+def _recovered(signal: Signal, plan: Plan, share: float | None, judged: Judged) -> Judged:
+    """The verdict with its text; inconclusive when traffic went away. share: of the traffic before, None: not known."""
     if share is not None and share < CONTROL_FLOOR:
         text = f"the signal is quiet, but traffic fell to {share:.0%} of what it was"
-        return Judged("inconclusive", text, None, before, after, len(good))
+        return replace(judged, verdict="inconclusive", summary=text, restored_at=None)
     traffic = "no traffic control configured" if share is None else f"traffic at {share:.0%} of before"
     text = (
-        f"{_figure(before)} before, {_figure(after)} after, target {signal.comparison_text()}; "
-        f"{len(good)} samples over {plan.window_s:.0f} s; {traffic}"
+        f"{_figure(judged.before)} before, {_figure(judged.after)} after, target {signal.comparison_text()}; "
+        f"{judged.samples} samples over {plan.window_s:.0f} s; {traffic}"
     )
-    return Judged("recovered", text, good_from, before, after, len(good))
+    return replace(judged, summary=text)
 
 
 def _traffic_share(control: tuple[Series, ...], ran_from: float, ran_to: float) -> float | None:
