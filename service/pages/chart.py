@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service.pages.text import number
+from service.pages.text import compact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 BUCKETS = 240
 """Lowest and highest of each are drawn, so that a spike stays whatever the number of samples."""
 TABLE_ROWS = 12
-HEADROOM = 1.08
+NICE = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10)
+"""What a scale may end at, times a power of ten: its half is short too."""
 STEPS_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 MAX_TICKS = 5
 
@@ -131,7 +132,7 @@ def _plot(name: str, samples: list[Sample], start: float, end: float, marks: Mar
         unit=marks.signal_unit if first else unit_of(metric),
         path=_path(reduced(samples), start, end, bottom, top),
         ticks=tuple(
-            Tick(number(value), 100 - _percent(value, bottom, top)) for value in (top, (top + bottom) / 2, bottom)
+            Tick(compact(value), 100 - _percent(value, bottom, top)) for value in (top, (top + bottom) / 2, bottom)
         ),
         threshold=threshold,
         threshold_at=None if threshold is None else 100 - _percent(threshold, bottom, top),
@@ -166,7 +167,14 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(0.0, *values), max(0.0, *values)
     if low == high:
         return low, low + 1.0
-    return low * HEADROOM, high * HEADROOM
+    return -_nice(-low), _nice(high)
+
+
+def _nice(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step for step in NICE if step * power >= value * 0.9999) * power
 
 
 def reduced(samples: Sequence[Sample], buckets: int = BUCKETS) -> list[Sample]:

@@ -11,7 +11,7 @@ from service.pages.sentence import amount_of
 from service.pages.text import hides, number, shown, size, span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from service.identity import Person
 
@@ -58,7 +58,7 @@ def facts(proposal: Mapping[str, Any], advice: Mapping[str, Any]) -> tuple[Fact,
     world = proposal["facts"]
     return (
         _runs_on(proposal),
-        *(_lock(one) for one in proposal["locks"]),
+        *_locks(proposal["locks"]),
         _expected(advice),
         _cost(proposal, world, advice),
         _in_the_way(proposal, world),
@@ -76,9 +76,14 @@ def _runs_on(proposal: Mapping[str, Any]) -> Fact:
     )
 
 
-def _lock(lock: Mapping[str, Any]) -> Fact:
-    relation = "every relation it touches" if lock["relation"] == UNKNOWN_RELATIONS else shown(lock["relation"])
-    return Fact("Lock", f"on {relation}. {lock_words(lock['mode'])}", lock["mode"])
+def _locks(locks: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
+    """One line a mode, the relations it is taken on behind it."""
+    for spelling in dict.fromkeys(lock["mode"] for lock in locks):
+        relations = [lock["relation"] for lock in locks if lock["mode"] == spelling]
+        named = [shown(name) for name in relations if name != UNKNOWN_RELATIONS]
+        if UNKNOWN_RELATIONS in relations:
+            named.append("at most on relations that only the catalog knows")
+        yield Fact("Lock", f"on {' and '.join(named)}. {lock_words(spelling)}", spelling)
 
 
 def lock_words(spelling: str) -> str:

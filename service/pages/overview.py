@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEWEST = 300
 LISTED = 50
+LISTED_OVER = 20
 QUARANTINE_LISTED = 100
 DAYS = 30
 MIN_FOR_MEDIAN = 5
@@ -63,7 +64,7 @@ def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     return {
         "waiting": [one for one in shown if one["left_s"] is not None],
         "active": shown,
-        "over": [_over(row) for row in newest if row["state"] not in OPEN_STATES][:LISTED],
+        "over": [_over(row) for row in newest if row["state"] not in OPEN_STATES][:LISTED_OVER],
         "restore": restore([view.brief(incident_from_row(row)) for row in newest], now),
         "paused": control if control is not None and control["paused"] else None,
         "missing": missing(tx.all("processes")),
@@ -141,6 +142,7 @@ def restore(briefs: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any
         "median": median if len(seconds) >= MIN_FOR_MEDIAN else None,
         "median_top": _top(median, ticks) if median and len(seconds) >= MIN_FOR_MEDIAN else None,
         "between": between,
+        "between_tops": [_top(value, ticks) for value in reversed(between)] if between else None,
         "p90": _quantile(seconds, 0.9) if len(seconds) >= MIN_FOR_MEDIAN else None,
     }  # fmt: skip
 

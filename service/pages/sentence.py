@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from agent.incident import ExecutionState, IncidentState
+from service.pages.chart import unit_in
 from service.pages.text import clock, moment, number, shown, size, span
 from service.steps.causes import SIGNAL
 
@@ -59,7 +60,7 @@ def badge(state: str, outcome: str | None, percent: float | None = None) -> Badg
 def heading(whole: Mapping[str, Any]) -> str:
     """One sentence that says the cause, or that there is none yet."""
     over = IncidentState(whole["state"]) in _OVER
-    felt = _felt(whole, over=over)
+    felt = _capital(_felt(whole, over=over))
     cause = whole["cause"]
     if cause is not None:
         return f"{felt} because {_because(whole, cause, over=over)}"
@@ -105,6 +106,16 @@ def _relation(whole: Mapping[str, Any]) -> str | None:
     return shown(f"{params['schema']}.{params['table']}", NAME_CHARS) if {"schema", "table"} <= set(params) else None
 
 
+def _capital(sentence: str) -> str:
+    """Service names are lower case more often than not; a sentence is not."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _unit(whole: Mapping[str, Any]) -> str:
+    unit = unit_in(((whole["proposal"] or {}).get("verification") or {}).get("expr") or "")
+    return f" {unit}" if unit else ""
+
+
 def lines(whole: Mapping[str, Any]) -> tuple[str, ...]:
     """Under the heading: what is felt and since when, how sure the cause is, what has been changed."""
     return (_impact(whole), _certainty(whole), changed(whole))
@@ -118,7 +129,7 @@ def _impact(whole: Mapping[str, Any]) -> str:
     )
     if signal is not None:
         said.append(
-            f"The alert's own signal stands at {number(signal['during'])}; before, it was {number(signal['before'])}."
+            f"The alert's own signal went from {number(signal['before'])} to {number(signal['during'])}{_unit(whole)}."
         )
     began = whole["milestones"].get("impact_start")
     if began is not None:

@@ -68,6 +68,14 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"  # noqa: PLR2004 below it zeros cannot be counted
 
 
+def compact(value: float) -> str:
+    """For an axis: `11.4 M`."""
+    for power, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= power:
+            return f"{value / (1e3 if letter == 'k' else power):.3g} {letter}"
+    return number(value)
+
+
 def signed(value: float | None) -> str:
     if value is None:
         return "not known"
