@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from agent.incident import Incident
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+_MARK = re.compile(r"[\\`*{}\[\]<>#|!&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown or HTML would read. An underscore within a word is neither's."""
 
 
 def durations_s(milestones: Mapping[Milestone, datetime]) -> dict[str, float | None]:
-    """Seconds between milestones; None where one was not reached. restore = restored − impact start."""
+    """Seconds between milestones; None where one was not reached. restore: from impact start to restored."""
 
     def between(start: Milestone, end: Milestone) -> float | None:
         if start not in milestones or end not in milestones:
@@ -61,7 +64,9 @@ def structured(
         "mode": incident.mode,
         "skill": incident.skill,
         "outcome": incident.outcome,
-        "milestones": {str(name): at.isoformat() for name, at in sorted(incident.milestones.items(), key=lambda m: m[1])},
+        "milestones": {
+            str(name): at.isoformat() for name, at in sorted(incident.milestones.items(), key=lambda m: m[1])
+        },
         "seconds": durations_s(incident.milestones),
         "cause": None
         if conclusion is None
@@ -112,9 +117,11 @@ def markdown(post: Mapping[str, Any]) -> str:
     lines = [
         f"# {post['incident']}: {plain(post['title'])}",
         "",
-        f"Outcome: **{(post['outcome'] or 'open').replace('_', ' ')}**. "
-        f"Service {quoted(post['service'] or 'unknown')}, target {quoted(post['target'] or 'none known')}, "
-        f"skill {quoted(post['skill'] or 'none')}.",
+        (
+            f"Outcome: **{(post['outcome'] or 'open').replace('_', ' ')}**. "
+            f"Service {quoted(post['service'] or 'unknown')}, target {quoted(post['target'] or 'none known')}, "
+            f"skill {quoted(post['skill'] or 'none')}."
+        ),
         "",
         *_impact(post["seconds"]),
         "",
@@ -125,31 +132,32 @@ def markdown(post: Mapping[str, Any]) -> str:
         lines += [f"Not settled. {plain(post['why'])}"]
     else:
         confirmed = f", confirmed by {cause['confirmed_by']}" if cause["confirmed_by"] else ", not confirmed"
-        lines += [
-            f"{cause['title']}: {cause['probability']:.2f} sure "
-            f"({cause['low']:.2f} to {cause['high']:.2f} with any one check left out){confirmed}."
-        ]
+        sure = f"{cause['probability']:.2f} sure"
+        bounds = f"{cause['low']:.2f} to {cause['high']:.2f} with any one check left out"
+        lines += [f"{plain(cause['title'])}: {sure} ({bounds}){confirmed}."]
     lines += ["", "| belief | |", "|---|---|"]
-    lines += [f"| {name.replace('_', ' ')} | {p:.2f} |" for name, p in post["beliefs"].items()]
+    lines += [f"| {cell(name.replace('_', ' '))} | {p:.2f} |" for name, p in post["beliefs"].items()]
     lines += ["", "## Evidence", "", "| id | check | says | |", "|---|---|---|---|"]
     lines += [
-        f"| E{row['id']} | {row['name']} | {row['status'].replace('_', ' ')} | {cell(row['summary'])} |"
+        f"| E{row['id']} | {cell(row['name'])} | {row['status'].replace('_', ' ')} | {cell(row['summary'])} |"
         for row in post["checks"]
     ]
     if post["not_visible"]:
-        lines += ["", f"Not visible to me: {', '.join(post['not_visible'])}."]
+        lines += ["", f"Not visible to me: {plain(', '.join(post['not_visible']))}."]
     lines += _fix(post)
     lines += ["", "## Timeline (UTC)", ""]
-    lines += [f"- {_clock(row['at'])} {row['actor']}: {plain(row['note'])}" for row in post["timeline"] if row["note"]]
+    lines += [
+        f"- {_clock(row['at'])} {plain(row['actor'])}: {plain(row['note'])}" for row in post["timeline"] if row["note"]
+    ]
     if post["self_critique"]:
-        lines += ["", "## What went less well", "", *(f"- {line}" for line in post["self_critique"])]
+        lines += ["", "## What went less well", "", *(f"- {plain(line)}" for line in post["self_critique"])]
     return "\n".join(lines) + "\n"
 
 
 def _impact(seconds: Mapping[str, float | None]) -> list[str]:
     def figure(name: str) -> str:
         value = seconds[name]
-        return "–" if value is None else f"{value:.1f} s"
+        return "\u2013" if value is None else f"{value:.1f} s"
 
     names = ("detect", "propose", "wait", "execute", "verify", "restore")
     return [
@@ -179,7 +187,7 @@ def _fix(post: Mapping[str, Any]) -> list[str]:
 def plain(text: str) -> str:
     """One line of inert text: Markdown's and HTML's marks escaped, control and bidirectional characters gone."""
     clean = _CONTROL.sub("", text).replace("\n", " ")
-    return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", clean)
+    return _MARK.sub(r"\\\g<0>", clean)
 
 
 def cell(text: str) -> str:
@@ -188,7 +196,8 @@ def cell(text: str) -> str:
 
 def quoted(text: str) -> str:
     """A code span that its content cannot leave."""
-    return "`" + _CONTROL.sub("", text).replace("`", "'").replace("\n", " ") + "`"
+    inside = _CONTROL.sub("", text).replace("`", "'").replace("\n", " ")
+    return f"`{inside}`" if inside else "(empty)"  # two marks with nothing between them would open a span
 
 
 def code(text: str) -> str:
