@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from guardrails.rules.registry import RULES
 from guardrails.rules.rule import Context
 from guardrails.sql.lex import Unreadable, lex, statements
-from guardrails.sql.lock import UNKNOWN_RELATIONS, LockTaken, Mode
+from guardrails.sql.lock import MODES, UNKNOWN_RELATIONS, LockTaken, Mode
 from guardrails.sql.locks import read, strongest
 from guardrails.sql.statement import Operation, Statement, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from guardrails.rules.rule import Rule
     from guardrails.sql.lex import Token
     from guardrails.verdict import Finding
 
 MAX_STATEMENTS = 2000
 _VERSION = re.compile(r"(\d{1,2})(?:\.(\d{1,3}))?", re.ASCII)
 _NEWEST_MINOR = 99
-_MODES = {mode.spelling: mode for mode in Mode}
+_BY_OPERATION: dict[str, list[Rule]] = {}
+for _rule in RULES:
+    for _name in _rule.on:
+        _BY_OPERATION.setdefault(_name, []).append(_rule)
 _UNDERSTOOD_AS_NOTHING = LockTaken(UNKNOWN_RELATIONS, Mode.ACCESS_EXCLUSIVE.spelling)
 
 Answer: TypeAlias = Literal["allow", "refuse"]
@@ -121,6 +125,9 @@ def _statement(script: _Script, tokens: tuple[Token, ...]) -> None:
 
 
 def _apply(script: _Script, statement: Statement) -> None:
+    operations = (*statement.operations, *_situation(script, statement))
+    if not operations:
+        return
     context = Context(
         statement,
         script.version_num,
@@ -129,8 +136,8 @@ def _apply(script: _Script, statement: Statement) -> None:
         tuple(script.earlier),
         script.lock_timeout,
     )
-    for operation in (*statement.operations, *_situation(script, statement)):
-        for rule in RULES:
+    for operation in operations:
+        for rule in _BY_OPERATION.get(operation.name, ()):
             finding = rule.look(operation, context)
             if finding is not None:
                 script.findings.append(finding)
@@ -156,7 +163,7 @@ def _strong(script: _Script, statement: Statement) -> LockTaken | None:
     """The first named lock that blocks writers, on a relation that was there before."""
     for lock in statement.taken():
         named = lock.relation != UNKNOWN_RELATIONS and folded(lock.relation) not in script.new_relations
-        if named and _MODES[lock.mode].blocks_writes:
+        if named and MODES[lock.mode].blocks_writes:
             return lock
     return None
 
@@ -175,5 +182,5 @@ def _remember(script: _Script, statement: Statement, locks: list[LockTaken]) -> 
         return
     script.earlier += statement.operations
     for lock in locks:
-        if lock.relation != UNKNOWN_RELATIONS and _MODES[lock.mode].blocks_writes and not script.strongly_locked:
+        if lock.relation != UNKNOWN_RELATIONS and MODES[lock.mode].blocks_writes and not script.strongly_locked:
             script.strongly_locked = lock.relation

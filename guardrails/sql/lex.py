@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 MAX_BYTES = 512 * 1024
 """Cap on the text of one input, checked before anything reads it."""
@@ -24,9 +23,11 @@ class Unreadable(ValueError):
     """A text that is refused before it is parsed; the message is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token. value is folded to lower case for a word, unescaped for a name or string; start is its offset."""
+class Token(NamedTuple):
+    """One token; a tuple, since thousands are made a second.
+
+    value is folded to lower case for a word, unescaped for a name or string; start is its offset.
+    """
 
     kind: Kind
     text: str
@@ -37,7 +38,9 @@ class Token:
 # A letter is whatever is no other ASCII character, as in scan.l; written so because `re` compiles wide ranges slowly.
 _TOKEN = re.compile(
     r"""
-      (?P<space>[ \t\n\r\f\v]+)
+    [ \t\n\r\f\v]*(?:
+      (?P<word>(?![eEbBxXnN]'|[uU]&["'])[^\x00-@\[-^`{-\x7f][^\x00-#%-/:-@\[-^`{-\x7f]*)
+    | (?P<punctuation>::|:=|\.\.|[,()\[\];:]|\.(?![0-9]))
     | (?P<comment>--[^\n\r]*)
     | (?P<block>/\*)
     | (?P<unicode>[uU]&["'])
@@ -46,16 +49,17 @@ _TOKEN = re.compile(
     | (?P<national>[nN]'(?:[^']|'')*')
     | (?P<string>'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")*")
-    | (?P<word>[^\x00-@\[-^`{-\x7f][^\x00-#%-/:-@\[-^`{-\x7f]*)
     | (?P<dollar>\$(?:[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*)?\$)
     | (?P<parameter>\$[0-9]+)
     | (?P<number>(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+
         |(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?))
-    | (?P<punctuation>::|:=|\.\.|[,()\[\].;:])
     | (?P<operator>[~!@\#^&|`?+\-*/%<>=]+)
+    | (?P<end>\Z)
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _WORD_CHARACTER = re.compile(r"[^\x00-#%-/:-@\[-^`{-\x7f]")
 _HIDDEN_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -72,24 +76,30 @@ def lex(sql: str) -> tuple[Token, ...]:
     _check_text(sql)
     tokens: list[Token] = []
     position, depth = 0, 0
-    while position < len(sql):
+    while True:
         found = _TOKEN.match(sql, position)
         if found is None:
             raise _no_token(sql, position)
         kind = found.lastgroup or ""
-        if kind in ("space", "comment"):
+        if kind == "end":
+            break
+        start = found.start(kind)
+        if kind == "comment":
             position = found.end()
             continue
         if kind == "block":
-            position = _after_block(sql, position)
+            position = _after_block(sql, start)
             continue
-        token = _token(sql, found, kind)
-        if token.kind == "punctuation":
-            depth = _depth_after(depth, token)
+        if kind == "word" and (text := found[kind]).isascii():
+            token = Token("word", text, text.lower(), start)
+        else:
+            token = _token(sql, found, kind, start)
+            if kind == "punctuation":
+                depth = _depth_after(depth, token)
         tokens.append(token)
         if len(tokens) > MAX_TOKENS:
             raise Unreadable(f"more than {MAX_TOKENS} tokens")
-        position = token.start + len(token.text)
+        position = start + len(token.text)
     if depth:
         raise Unreadable("a bracket is left open")
     return tuple(tokens)
@@ -132,24 +142,22 @@ def _check_text(sql: str) -> None:
     if len(sql) > MAX_BYTES or len(sql.encode(errors="surrogatepass")) > MAX_BYTES:
         raise Unreadable(f"longer than {MAX_BYTES} bytes")
     if sql.isascii():
-        hidden = next((c for c in sql if (c < " " and c not in "\t\n\r\f\v") or c == "\x7f"), None)
+        control = _CONTROL.search(sql)
+        hidden = control.group() if control else None
     else:
-        hidden = next(
-            (
-                c
-                for c in sql
-                if (c < " " and c not in "\t\n\r\f\v")
-                or c == "\x7f"
-                or (c >= "\x80" and (unicodedata.category(c) in _HIDDEN_CATEGORIES or "\x80" <= c < "\xa0"))
-            ),
-            None,
-        )
+        hidden = next((character for character in sql if _is_hidden(character)), None)
     if hidden is not None:
         raise Unreadable(f"the hidden character U+{ord(hidden):04X}")
 
 
-def _token(sql: str, found: re.Match[str], kind: str) -> Token:
-    text, start = found.group(), found.start()
+def _is_hidden(character: str) -> bool:
+    if character < "\x80":
+        return _CONTROL.match(character) is not None
+    return character < "\xa0" or unicodedata.category(character) in _HIDDEN_CATEGORIES
+
+
+def _token(sql: str, found: re.Match[str], kind: str, start: int) -> Token:
+    text = found[kind]
     match kind:
         case "word":
             return Token("word", text, _folded(text), start)
@@ -160,7 +168,7 @@ def _token(sql: str, found: re.Match[str], kind: str) -> Token:
         case "escape":
             return Token("string", text, _unescaped(text[2:-1]), start)
         case "dollar":
-            return _dollar_string(sql, found)
+            return _dollar_string(sql, text, start)
         case "number" | "parameter":
             end = found.end()
             if end < len(sql) and _WORD_CHARACTER.match(sql, end):
@@ -229,12 +237,12 @@ def _unescaped(body: str) -> str:
     return _ESCAPE.sub(one, body)
 
 
-def _dollar_string(sql: str, found: re.Match[str]) -> Token:
-    tag = found.group()
-    end = sql.find(tag, found.end())
+def _dollar_string(sql: str, tag: str, start: int) -> Token:
+    begin = start + len(tag)
+    end = sql.find(tag, begin)
     if end < 0:
         raise Unreadable("a dollar quote is left open")
-    return Token("string", sql[found.start() : end + len(tag)], sql[found.end() : end], found.start())
+    return Token("string", sql[start : end + len(tag)], sql[begin:end], start)
 
 
 def _operator(text: str, start: int) -> Token:
@@ -272,6 +280,7 @@ def _depth_after(depth: int, token: Token) -> int:
 
 
 def _no_token(sql: str, position: int) -> Unreadable:
+    position = next((index for index in range(position, len(sql)) if sql[index] not in " \t\n\r\f\v"), position)
     character = sql[position]
     if character in "'\"" or sql[position : position + 2].lower() in ("e'", "b'", "x'", "n'"):
         return Unreadable("a quote is left open")

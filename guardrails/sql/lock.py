@@ -21,7 +21,7 @@ class Mode(IntEnum):
     @property
     def spelling(self) -> str:
         """As pg_locks.mode spells it: `AccessExclusiveLock`."""
-        return "".join(part.capitalize() for part in self.name.split("_")) + "Lock"
+        return _SPELLINGS[self]
 
     @property
     def blocks_writes(self) -> bool:
@@ -33,6 +33,10 @@ class Mode(IntEnum):
         """Whether a plain SELECT on the relation waits for it."""
         return self is Mode.ACCESS_EXCLUSIVE
 
+
+_SPELLINGS = {mode: "".join(part.capitalize() for part in mode.name.split("_")) + "Lock" for mode in Mode}
+MODES = {spelling: mode for mode, spelling in _SPELLINGS.items()}
+"""The mode of each spelling."""
 
 UNKNOWN_RELATIONS = "*"
 """Stands for relations that only the catalog knows."""

@@ -21,7 +21,7 @@ from guardrails.sql.create import (
 )
 from guardrails.sql.cursor import Cursor
 from guardrails.sql.lex import Unreadable
-from guardrails.sql.lock import UNKNOWN_RELATIONS, LockTaken, Mode
+from guardrails.sql.lock import MODES, UNKNOWN_RELATIONS, LockTaken, Mode
 from guardrails.sql.maintain import (
     alter_type,
     analyze,
@@ -89,10 +89,9 @@ def locks_of(sql: str) -> tuple[LockTaken, ...]:
 
 def strongest(locks: Iterable[LockTaken]) -> tuple[LockTaken, ...]:
     """One lock a relation, the strongest, in the order of first mention."""
-    modes = {mode.spelling: mode for mode in Mode}
     best: dict[str, Mode] = {}
     for lock in locks:
-        best[lock.relation] = max(best.get(lock.relation, Mode.ACCESS_SHARE), modes[lock.mode])
+        best[lock.relation] = max(best.get(lock.relation, Mode.ACCESS_SHARE), MODES[lock.mode])
     return tuple(LockTaken(relation, mode.spelling) for relation, mode in best.items())
 
 

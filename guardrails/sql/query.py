@@ -58,15 +58,20 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     if isinstance(parsed, exp.Create | exp.Drop):
         raise Unreadable("not a query")
     draft = Draft(_kind(parsed))
-    names = _cte_names(parsed)
-    _lock_tables(parsed, draft, names, Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE)
-    for written in parsed.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
-        if not isinstance(written.parent, exp.When):  # the branches of a MERGE write to its own target
-            _write(written, draft)
-    into = parsed.find(exp.Into)
-    if into is not None:
-        draft.creates.append(_written(into.this))
-        draft.does("create_table_as", _written(into.this))
+    nodes = list(parsed.find_all(exp.Table, exp.CTE, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into))
+    ctes = frozenset(node.alias for node in nodes if isinstance(node, exp.CTE))
+    mode = Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE
+    draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
+    for node in nodes:
+        match node:
+            case exp.Table(this=exp.Identifier()) if node.db or node.name not in ctes:
+                draft.lock(_written(node), mode)
+            case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
+                if not isinstance(node.parent, exp.When):  # the branches of a MERGE write to its own target
+                    _write(node, draft)
+            case exp.Into():
+                draft.creates.append(_written(node.this))
+                draft.does("create_table_as", _written(node.this))
     _calls(tokens, draft)
     return draft
 
@@ -78,23 +83,11 @@ def _kind(parsed: exp.Expression) -> str:
     return "select"
 
 
-def _cte_names(parsed: exp.Expression) -> frozenset[str]:
-    return frozenset(cte.alias for cte in parsed.find_all(exp.CTE))
-
-
 def _locks_rows(tokens: tuple[Token, ...]) -> bool:
     return any(
         token.kind == "word" and token.value == "for" and after.kind == "word" and after.value in _ROW_LOCKS
         for token, after in pairwise(tokens)
     )
-
-
-def _lock_tables(parsed: exp.Expression, draft: Draft, ctes: frozenset[str], mode: Mode) -> None:
-    draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
-    for table in parsed.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier) or (not table.db and table.name in ctes):
-            continue
-        draft.lock(_written(table), mode)
 
 
 def _write(written: exp.Expression, draft: Draft) -> None:
