@@ -49,13 +49,15 @@ class Production:
     progress: one line a thing that happens. Raises ServerFailed from start().
     """
 
-    def __init__(self, place: Path, *, cache: Path, scale: Scale, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, place: Path, *, cache: Path, scale: Scale, progress: Callable[[str], None], port: int | None = None
+    ) -> None:
         self.place = place
         self.scale = scale
         self._progress = progress
         self._cache = cache
         self.group = ProcessGroup(place / "run", progress)
-        self.stack = Stack(self.group, place, progress=progress)
+        self.stack = Stack(self.group, place, progress=progress, port=port)
         self.target = self._cluster("target", place / "target")
         self.passwords = {
             role: secrets.token_urlsafe(18)

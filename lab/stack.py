@@ -69,7 +69,7 @@ class Stack:
         self.logs = place / "logs"
         self.data_dir = place / "data"
         self.secrets = Secrets()
-        self.port = port or (free_port() if port_is_taken(PORT) else PORT)
+        self.port = port or free_port()
         self.store = EmbeddedPostgres(
             group, "store", place / "store", log_path=self.logs / "store.log", progress=progress
         )
@@ -136,7 +136,7 @@ class Stack:
             name,
             [sys.executable, "-m", "service.cli", *PROCESSES[name]],
             log_path=self.logs / f"{name}.log",
-            ready=(lambda: answers_ok(f"{self.url}/readyz")) if name == "serve" else lambda: self._said_ready(name),
+            ready=lambda: self._said_ready(name) and (name != "serve" or answers_ok(f"{self.url}/readyz")),
             env=self.environment(name),
             cwd=ROOT,
             port=self.port if name == "serve" else None,
@@ -144,7 +144,7 @@ class Stack:
         )
 
     def _said_ready(self, name: str) -> bool:
-        """A worker has no port: it says in the store that it is there."""
+        """A worker has no port, and on serve's another could answer: each says in the store that it is there."""
         child = next((one for one in self.group.children() if one.name == name), None)
         if child is None:
             return False
@@ -184,6 +184,11 @@ class Stack:
     def save_cli_access(self, data_dir: Path) -> None:
         """So that `stanch approve INC-1` works in another terminal of the same owner."""
         private(data_dir / "cli.json", json.dumps({"url": self.url, "token": self.secrets.api_token}))
+
+
+def usual_port() -> int:
+    """The one people know, unless it is taken."""
+    return free_port() if port_is_taken(PORT) else PORT
 
 
 def private(path: Path, text: str) -> Path:

@@ -39,6 +39,7 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
     """
     from lab.faults import named
     from lab.production import Production, Scale, free_place
+    from lab.stack import usual_port
     from lab.story import Story
 
     try:
@@ -52,7 +53,8 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
     stop_on_signals()
     began = time.monotonic()
     try:
-        with Production(free_place(data_dir / "demo"), cache=CACHE, scale=scale, progress=_quiet) as production:
+        place, port = free_place(data_dir / "demo"), usual_port()
+        with Production(place, cache=CACHE, scale=scale, progress=_quiet, port=port) as production:
             _set_up(production, story, data_dir, began)
             outcome = _tell(production, story, chosen, person=stay)
             if stay:
@@ -138,7 +140,7 @@ def _until_interrupted(check: Callable[[], None]) -> None:
 def dev() -> None:
     """serve, workers and executor on an embedded store and broker, in one terminal, until Ctrl-C."""
     from connectors.embedded.process import ProcessGroup
-    from lab.stack import Stack
+    from lab.stack import Stack, usual_port
     from service.configuration import read
 
     settings = load()
@@ -147,7 +149,7 @@ def dev() -> None:
     stop_on_signals()
     try:
         with ProcessGroup(place / "run", click.echo) as group:
-            stack = Stack(group, place, progress=click.echo)
+            stack = Stack(group, place, progress=click.echo, port=usual_port())
             stack.start_store()
             stack.broker.start()
             document = settings.config.read_text(encoding="utf-8") if settings.config else ""
