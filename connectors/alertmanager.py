@@ -16,6 +16,9 @@ from agent.alert import Alert, AlertGroup
 
 VERSION = "4"
 MAX_LABEL_CHARS = 4_096
+MAX_IDENTITY_CHARS = 512
+"""A row of a PostgreSQL index holds 2,704 bytes, and a character takes up to four."""
+MAX_COUNT = 2**31 - 1
 _NEVER = datetime(1, 1, 2, tzinfo=UTC)
 """endsAt of a firing alert is 0001-01-01T00:00:00Z."""
 
@@ -42,7 +45,7 @@ class _WireGroup(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     group_key: str = Field(alias="groupKey", min_length=1)
-    truncated: int = Field(default=0, alias="truncatedAlerts")
+    truncated: int = Field(default=0, alias="truncatedAlerts", ge=0, le=MAX_COUNT)
     alerts: list[_WireAlert] = Field(min_length=1)
 
 
@@ -56,27 +59,33 @@ def read(body: bytes) -> AlertGroup:
         raise UnusablePayload("not a JSON object")
     version = document.get("version")
     if version != VERSION:
-        raise UnusablePayload(f"version {str(version)[:20]!r}, not {VERSION!r}")
+        # A nested value is named, not shown: its text could be deeper than Python's stack.
+        said = repr(version[:20]) if isinstance(version, str) else f"a {type(version).__name__}"
+        raise UnusablePayload(f"version is {said}, not {VERSION!r}")
     try:
         group = _WireGroup.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UnusablePayload(f"{where}: {first['msg']}") from error
-    return AlertGroup("alertmanager", group.group_key, tuple(_alert(row) for row in group.alerts), group.truncated)
+        raise UnusablePayload(f"{_text(where)[:200]}: {first['msg']}") from error
+    try:
+        alerts = tuple(_alert(row) for row in group.alerts)
+    except OverflowError as error:
+        raise UnusablePayload("alerts: a time outside the years 1 to 9999 in UTC") from error
+    return AlertGroup("alertmanager", _identity(group.group_key), alerts, group.truncated)
 
 
 def _alert(row: _WireAlert) -> Alert:
     labels = {_text(key): _text(value) for key, value in row.labels.items()}
     ends_at = _aware(row.ends_at) if row.ends_at else None
     return Alert(
-        fingerprint=row.fingerprint or _fingerprint(labels),
+        fingerprint=_identity(row.fingerprint) if row.fingerprint else _fingerprint(row.labels),
         starts_at=_aware(row.starts_at),
         status=row.status,
         labels=labels,
         annotations={_text(key): _text(value) for key, value in row.annotations.items()},
         ends_at=ends_at if ends_at and ends_at > _NEVER else None,
-        generator_url=row.generator_url,
+        generator_url=_text(row.generator_url) if row.generator_url is not None else None,
     )
 
 
@@ -86,8 +95,17 @@ def _text(value: str) -> str:
     return clean if len(clean) <= MAX_LABEL_CHARS else clean[:MAX_LABEL_CHARS] + "… (cut)"
 
 
+def _identity(value: str) -> str:
+    """A key that a column and its index take. The same value makes the same key, and no other value does."""
+    if len(value) <= MAX_IDENTITY_CHARS and "\x00" not in value:
+        return value
+    digest = hashlib.sha256(value.encode()).hexdigest()
+    return f"{_text(value[: MAX_IDENTITY_CHARS - 100])} sha256:{digest}"
+
+
 def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    """In UTC. Raises OverflowError where that is before the year 1 or after 9999, which no column gives back."""
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _fingerprint(labels: dict[str, str]) -> str:
