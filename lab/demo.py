@@ -87,7 +87,7 @@ class Teller:
         with production.api() as api:
             key = self._wait_for_incident(api, run, before)
             for incident in follow(api, key):
-                production.group.check()
+                production.stack.mend(self._say)
                 run.incident = dict(incident)
                 self._tell(run, incident)
                 if incident["state"] in ENDS and incident["postmortem"]:
@@ -96,20 +96,25 @@ class Teller:
                     return run
         return run
 
+    def _say(self, text: str) -> None:
+        self._story.line("servers", text)
+
     def _newest(self) -> int:
         with self._production.api() as api:
-            found = api.get("/api/v1/incidents", params={"limit": 1}).json()["incidents"]
+            answer = api.get("/api/v1/incidents", params={"limit": 1})
+            answer.raise_for_status()
+            found = answer.json()["incidents"]
         return int(found[0]["id"].removeprefix("INC-")) if found else 0
 
     def _wait_for_incident(self, api: httpx.Client, run: Run, before: int) -> str:
         while True:
-            self._production.group.check()
+            self._production.stack.mend(self._say)
             if run.condition_at is None:
                 self._look_for_condition(run)
             try:
-                found = api.get("/api/v1/incidents", params={"limit": 1}).json()["incidents"]
+                found = api.get("/api/v1/incidents", params={"limit": 1}).json().get("incidents")
             except (httpx.HTTPError, ValueError):
-                found = []
+                found = None
             if found and int(found[0]["id"].removeprefix("INC-")) > before:
                 key: str = found[0]["id"]
                 return key

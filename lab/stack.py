@@ -12,6 +12,7 @@ import secrets
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import yaml
 from psycopg import sql
 
 from connectors.embedded.postgres import EmbeddedPostgres
-from connectors.embedded.process import free_port, plain_environment, port_is_taken
+from connectors.embedded.process import describe_exit, free_port, plain_environment, port_is_taken
 from connectors.embedded.prometheus import answers_ok
 from connectors.embedded.valkey import EmbeddedValkey
 from connectors.store.migrate import migrate
@@ -180,6 +181,22 @@ class Stack:
         if name == "executor":
             own["VERIFY_KEYS"] = self.secrets.signing.public_text()
         return plain_environment(PYTHONUNBUFFERED="1", **{f"STANCH_{key}": value for key, value in own.items()})
+
+    def mend(self, say: Callable[[str], None]) -> None:
+        """Starts again what died of ours: an incident goes on where it was, for the store decides.
+
+        Raises ServerFailed for whatever else of the group died.
+        """
+        starts: dict[str, Callable[[], object]] = {"store": self.store.start, "broker": self.broker.start}
+        starts |= {name: partial(self.start_process, name) for name in PROCESSES}
+        dead = {child.name: child.exit_code() for child in self.group.children() if child.exit_code() is not None}
+        for name in starts:
+            code = dead.get(name)
+            if code is not None:
+                say(f"{name} {describe_exit(code)}; starting it again")
+                self.group.end(name)
+                starts[name]()
+        self.group.check()
 
     def save_cli_access(self, data_dir: Path) -> None:
         """So that `stanch approve INC-1` works in another terminal of the same owner."""

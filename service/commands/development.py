@@ -114,7 +114,10 @@ def _tell(production: Production, story: Story, fault: Fault, *, person: bool) -
         p99 = production.p99_seconds()
         return "" if p99 is None else f"p99 {p99:.2f} s"
 
-    story.wait("normal load", NORMAL_LOAD_S, note, production.group.check)
+    def mend() -> None:
+        production.stack.mend(lambda text: story.line("servers", text))
+
+    story.wait("normal load", NORMAL_LOAD_S, note, mend)
     story.plain()
     run = Teller(production, story, None if person else approve_at_once(production, story)).run(fault)
     story.plain()
@@ -125,7 +128,7 @@ def _tell(production: Production, story: Story, fault: Fault, *, person: bool) -
 def _stay(production: Production, story: Story) -> None:
     story.under(f"The dashboard stays up: {production.stack.login_url}")
     story.under("Ctrl-C stops everything. `make demo AUTO=1` plays the approver.")
-    _until_interrupted(production.group.check)
+    _until_interrupted(lambda: production.stack.mend(lambda text: story.line("servers", text)))
 
 
 def _until_interrupted(check: Callable[[], None]) -> None:
@@ -158,7 +161,7 @@ def dev() -> None:
             stack.save_cli_access(settings.data_dir)
             click.echo(f"dashboard    {stack.login_url}")
             click.echo(f"webhook      {stack.hook_url}   Authorization: Bearer {stack.secrets.alertmanager}")
-            _until_interrupted(group.check)
+            _until_interrupted(lambda: stack.mend(click.echo))
     except KeyboardInterrupt:
         click.echo("stopped; nothing is left running")
         sys.exit(130)
