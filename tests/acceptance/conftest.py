@@ -1,0 +1,39 @@
+"""One production for every incident; each scenario begins on a quiet shop, and a failure tells what happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.production import Scale
+from lab.stack import ROOT
+from tests.acceptance.scene import QuickVerification, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    place = tmp_path_factory.mktemp("production")
+    with QuickVerification(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
+        production.seed(lambda _phase, _share: None)
+        production.start_servers()
+        production.start_shop()
+        yield Scene(production)
+
+
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    running.make_quiet()
+    return running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    found = getattr(item, "funcargs", {}).get("running")
+    if report.failed and isinstance(found, Scene):
+        report.sections += found.account()
+    return report
