@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 THEME = TerminalTheme(
     (24, 26, 27), (226, 228, 226),
@@ -55,8 +55,10 @@ class Camera:
     def take(self, url: str, name: str, *, width: int, height: int, dark: bool = False) -> None:
         with tempfile.TemporaryDirectory() as profile:
             argv = [self._program, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]
-            argv += ["--blink-settings=preferredColorScheme=0"] if dark else []
-            subprocess.run([*argv, f"--screenshot={self._out / name}", url], check=True, capture_output=True, timeout=60)
+            # Without scripts the page does not wait for live updates, and shows what it shows without them.
+            argv += ["--blink-settings=scriptEnabled=false" + (",preferredColorScheme=0" if dark else "")]
+            argv += [f"--screenshot={self._out / name}", url]
+            subprocess.run(argv, check=True, capture_output=True, timeout=60)
 
 
 def make(out: Path) -> None:
