@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from connectors.embedded.process import last_lines, plain_environment
 from lab.faults import named
+from lab.monitoring import ALERT_EXPRESSION
 from lab.production import Production
 from lab.stack import PROCESSES, ROOT
 
@@ -29,12 +30,15 @@ FAULT = named("missing-index")
 UNDONE_BY = "deploy orders-881"
 """The name that the fault's own sessions give the target: what it builds again is not Stanch's."""
 OVER = frozenset({"resolved", "self_resolved", "closed"})
+ENDS = frozenset({"closed", "needs_human"})
 BASELINE_S = 60.0
 """Of normal load that a fresh Prometheus needs before there is something to compare with."""
 BETWEEN_S = 20.0
 """Of normal load between two incidents."""
 SOON_S = 120.0
-"""How long anything may take on a busy machine before a scenario gives up."""
+"""How long one thing may take on a busy machine before a scenario gives up."""
+END_S = 300.0
+"""How long an incident may take to its end: longer than its verification may."""
 CREATE_INDEX = re.compile(
     r"^(?P<at>\S+ \S+ \S+) \[\d+\] (?P<user>[^@]*)@(?P<database>\S*) (?P<application>.*?) LOG: +"
     r"(?:statement|execute [^:]*): *(?P<text>CREATE (?:UNIQUE )?INDEX .*)$",
@@ -78,8 +82,7 @@ class Scene:
         self.production = production
         self.api = production.api()
         self.incident_id: str | None = None
-        self._quiet_since = time.monotonic()
-        self._quiet_for_s = BASELINE_S
+        self._was_quiet = False
         self._log_from = 0
         self._cli_dir = production.place / "cli"
         production.stack.save_cli_access(self._cli_dir)
@@ -87,17 +90,26 @@ class Scene:
     # --- Before and after ----------------------------------------------------------------------------------------
 
     def make_quiet(self) -> None:
-        """The fault is undone, everything runs, nothing is open, and load was normal for a while."""
+        """The fault is undone, everything runs, nothing is open, and load was normal for a while.
+
+        A busy machine may make the shop slow by itself, which is an alert like any other: the wait begins again.
+        """
         self.start_what_is_missing()
-        disturbed = self.incident_id is not None
         FAULT.undo(self.production.admin_dsn)
-        eventually("no alert is firing any more", self._no_alert)
-        eventually("every incident is over", self._all_over)
-        if disturbed:
-            self._quiet_since, self._quiet_for_s = time.monotonic(), BETWEEN_S
         self.incident_id = None
-        left = self._quiet_since + self._quiet_for_s - time.monotonic()
-        time.sleep(max(0.0, left))
+        quiet_for_s = BETWEEN_S if self._was_quiet else BASELINE_S
+        quiet_since: float | None = None
+
+        def quiet() -> bool:
+            nonlocal quiet_since
+            if not (self._no_alert() and self._all_over()):
+                quiet_since = None
+                return False
+            quiet_since = quiet_since or time.monotonic()
+            return time.monotonic() - quiet_since >= quiet_for_s
+
+        eventually("the shop is quiet", quiet, within_s=END_S, every_s=1.0)
+        self._was_quiet = True
         self._log_from = len(self._target_log())
 
     def start_what_is_missing(self) -> None:
@@ -113,6 +125,7 @@ class Scene:
                 stack.start_process(name)
 
     def _no_alert(self) -> bool:
+        """Not even a pending one."""
         url = f"{self.production.prometheus.url}/api/v1/alerts"
         return not httpx.get(url, trust_env=False).json()["data"]["alerts"]
 
@@ -132,7 +145,6 @@ class Scene:
         """Drops the index under load; returns the incident that Alertmanager's own notification opened."""
         before = self._newest()
         self.production.inject(FAULT)
-        self.incident_id = "INC-?"
         number = eventually("an incident was opened", lambda: (n := self._newest()) > before and n, every_s=0.05)
         self.incident_id = f"INC-{number}"
         return self.incident_id
@@ -225,7 +237,10 @@ class Scene:
 
     def until_told(self, key: str, state: str) -> dict[str, Any]:
         """In that state, with its postmortem written."""
-        return self.until(key, f"{state} with a postmortem", lambda one: one["state"] == state and one["postmortem"])
+        what = f"{state} with a postmortem"
+        found = self.until(key, what, lambda one: one["state"] in ENDS and one["postmortem"], within_s=END_S)
+        assert found["state"] == state, found["why"]
+        return found
 
     def builds(self) -> list[Built]:
         """Each CREATE INDEX that the target logged in this scenario, the fault's own undoing left out."""
@@ -272,16 +287,26 @@ class Scene:
 
     def account(self) -> list[tuple[str, str]]:
         """For a failure's report: the incident's timeline and the end of every log."""
-        told = [("the incident", self._timeline())]
-        for path in sorted((self.production.place / "logs").glob("*.log")):
-            told.append((path.name, "\n".join(line[:400] for line in last_lines(path, 12))))
-        return told
+        logs = sorted((self.production.place / "logs").glob("*.log"))
+        ends = [(path.name, "\n".join(line[:400] for line in last_lines(path, 12))) for path in logs]
+        return [("the incident", self._timeline()), ("p99 of the storefront", self._signal()), *ends]
+
+    def _signal(self) -> str:
+        """Of the last four minutes: did the shop itself recover, or did Stanch not see it?"""
+        now = time.time()
+        params: dict[str, Any] = {"query": ALERT_EXPRESSION.rpartition(" > ")[0], "start": now - 240, "end": now}
+        try:
+            answer = httpx.get(
+                f"{self.production.prometheus.url}/api/v1/query_range", params={**params, "step": 5}, trust_env=False
+            ).json()
+        except (httpx.HTTPError, ValueError) as error:
+            return f"Prometheus does not answer: {error}"
+        values = [value for one in answer["data"]["result"] for value in one["values"]]
+        return "  ".join(f"{time.strftime('%H:%M:%S', time.gmtime(at))} {float(p99):.2f}" for at, p99 in values)
 
     def _timeline(self) -> str:
-        if self.incident_id is None or "?" in self.incident_id:
-            return "there is none"
         try:
-            found = self.incident(self.incident_id)
+            found = self.incident(self.incident_id or f"INC-{self._newest()}")
         except (httpx.HTTPError, ValueError) as error:
             return f"the API does not answer: {error}"
         lines = [f"{found['id']} {found['state']} {found['outcome']} {found['why']}"]
