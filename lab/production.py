@@ -235,6 +235,7 @@ class Production:
 
     def inject(self, fault: Fault) -> float:
         """Breaks the shop and announces the deploy that did it; when, in epoch seconds."""
+        self.stack.wait_until_ready()
         at = fault.inject(self.admin_dsn)
         if fault.change is not None:
             change = fault.change

@@ -158,6 +158,7 @@ def dev() -> None:
             document = settings.config.read_text(encoding="utf-8") if settings.config else ""
             stack.configure(_mapping(document), prometheus_url=settings.prometheus_url)
             stack.start_processes()
+            stack.wait_until_ready()
             stack.save_cli_access(settings.data_dir)
             click.echo(f"dashboard    {stack.login_url}")
             click.echo(f"webhook      {stack.hook_url}   Authorization: Bearer {stack.secrets.alertmanager}")
