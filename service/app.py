@@ -55,7 +55,7 @@ def build_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         ports=given,
-        runner=wiring.runner(given, wiring.API_HANDLERS, "api"),
+        runner=wiring.runner(given, wiring.API_HANDLERS, "api", ("api",)),
         signing_key=key,
         identities=identity.Identities.of(entries, settings.require("signing_key")),
         broadcast=Broadcast(),

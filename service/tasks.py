@@ -38,7 +38,8 @@ def work(settings: Settings, queue: ServedQueue) -> int:
     handlers_of, queues, threads = SERVED[queue]
     if "causal" in queues:
         preload()
-    return _serve(settings, wiring.runner(given, handlers_of(given), "worker"), f"worker {queue}", queues, threads)
+    runner = wiring.runner(given, handlers_of(given), "worker", queues)
+    return _serve(settings, runner, f"worker {queue}", queues, threads)
 
 
 def execute(settings: Settings) -> int:
@@ -46,8 +47,8 @@ def execute(settings: Settings) -> int:
     refuse_signing_key(settings, "executor")
     settings.require("verify_keys")
     given = wiring.ports(settings, "executor")
-    return _serve(settings, wiring.runner(given, wiring.executor_handlers(given), "executor"), "executor",
-                  ("execute",), 2)  # fmt: skip
+    runner = wiring.runner(given, wiring.executor_handlers(given), "executor", ("execute",))
+    return _serve(settings, runner, "executor", ("execute",), 2)
 
 
 def preload() -> None:

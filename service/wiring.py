@@ -17,11 +17,12 @@ from service.steps import approve, causes, execute, intake, investigate, postmor
 from service.steps.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from agent.database.snapshot import NotVisible
+    from agent.machine import Queue
     from agent.ports import TargetReader, TargetWriter
     from guardrails.action import Action
     from guardrails.facts import Facts
@@ -145,8 +146,8 @@ API_HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def runner(given: Ports, handlers: Mapping[str, Handler], actor: str) -> Runner:
-    return Runner(given.store, given.skills, handlers, actor)
+def runner(given: Ports, handlers: Mapping[str, Handler], actor: str, queues: Sequence[Queue]) -> Runner:
+    return Runner(given.store, given.skills, handlers, actor, queues=queues)
 
 
 def signing_key(settings: Settings) -> SigningKey:

@@ -28,6 +28,7 @@ UPDATE stanch.step
 SET state = 'running', fence = fence + 1, attempts = attempts + 1, owner = %(owner)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id = %(id)s AND not_before <= clock_timestamp()
+  AND (%(queues)s::text[] IS NULL OR queue = ANY(%(queues)s))
   AND (state = 'ready' OR (state = 'running' AND lease_until < clock_timestamp()))
 RETURNING id, incident_id, kind, queue, args, attempts, fence
 

@@ -157,10 +157,14 @@ class Store:
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise Unreachable("store", str(error).strip() or type(error).__name__) from error
 
-    def claim(self, step_id: int, *, owner: str, lease_s: float) -> Claimed | None:
-        """The step, now ours for lease_s; None when it is done, not due or in other hands."""
+    def claim(
+        self, step_id: int, *, owner: str, lease_s: float, queues: Sequence[Queue] | None = None
+    ) -> Claimed | None:
+        """The step, now ours for lease_s; None when it is done, not due, in other hands or of none of the queues."""
         with self.transaction() as tx:
-            row = tx.one("claim_step", id=step_id, owner=owner, lease_s=lease_s)
+            row = tx.one(
+                "claim_step", id=step_id, owner=owner, lease_s=lease_s, queues=None if queues is None else list(queues)
+            )
         return Claimed(**row) if row else None
 
     def renew(self, step: Claimed, *, lease_s: float) -> bool:

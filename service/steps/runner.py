@@ -23,9 +23,10 @@ from connectors.store.store import Claimed, Store, Transaction, finish_step
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agent.incident import Incident
+    from agent.machine import Queue
     from agent.runbook.skill import Skill
 
 log = structlog.get_logger()
@@ -69,7 +70,10 @@ class Held:
 
 
 class Runner:
-    """Runs the steps of some queues. actor: who the audit says did it."""
+    """Runs the steps of some queues. actor: who the audit says did it.
+
+    queues: the only ones it takes steps of, so that an id sent to the wrong process changes nothing; None: any.
+    """
 
     def __init__(
         self,
@@ -78,10 +82,12 @@ class Runner:
         handlers: Mapping[str, Handler],
         actor: str,
         *,
+        queues: Sequence[Queue] | None = None,
         lease_s: float = LEASE_S,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self.store = store
+        self._queues = queues
         self.lease_s = lease_s
         self._heartbeat_s = heartbeat_s
         self._skills = skills
@@ -92,7 +98,7 @@ class Runner:
     def run(self, step_id: int) -> bool:
         """False when the step was not ours to run: done, not due, or in other hands. Raises nothing."""
         try:
-            claimed = self.store.claim(step_id, owner=self.owner, lease_s=self.lease_s)
+            claimed = self.store.claim(step_id, owner=self.owner, lease_s=self.lease_s, queues=self._queues)
         except Unreachable as error:
             log.warning("step not claimed", step=step_id, error=str(error))
             return False
