@@ -55,7 +55,7 @@ def _alerts(tx: Transaction, runner: Runner, row: Row, group: AlertGroup) -> Non
         known = _known(tx, alert)
         belongs_to = known["incident_id"] if known else incident_id
         tx.run("add_alert", incident=belongs_to, source=group.source, ends_at=alert.ends_at, **_columns(alert))
-    for touched in {found for alert in group.resolved if (found := _resolve(tx, alert)) is not None}:
+    for touched in {found for alert in group.resolved if (found := _resolve(tx, group.source, alert)) is not None}:
         _over(tx, runner, touched)
     tx.run("mark_inbox", id=row["id"], state="processed", reason=None)
 
@@ -120,12 +120,18 @@ def _title(alert: Alert) -> str:
     return f"{name}: {summary}"[:MAX_TITLE_CHARS] if summary else name[:MAX_TITLE_CHARS]
 
 
-def _resolve(tx: Transaction, alert: Alert) -> int | None:
-    """Marks the episode resolved; returns its incident. Never inferred from a missing alert."""
-    row = _known(tx, alert) or tx.one("latest_alert", fingerprint=alert.fingerprint)
-    if row is None or row["status"] == "resolved":
-        return None
+def _resolve(tx: Transaction, source: str, alert: Alert) -> int | None:
+    """Marks the episode resolved; returns its incident. Never inferred from a missing alert.
+
+    An episode that was never seen firing is kept without an incident: its firing may only have been overtaken.
+    """
     ends_at = alert.ends_at or tx.now()
+    known = _known(tx, alert)
+    row = known or tx.one("latest_alert", fingerprint=alert.fingerprint)
+    if row is None or row["status"] == "resolved":
+        if known is None:
+            tx.run("add_alert", incident=None, source=source, ends_at=ends_at, **_columns(alert))
+        return None
     tx.run("resolve_alert", fingerprint=row["fingerprint"], starts_at=row["starts_at"], ends_at=ends_at)
     incident: int = row["incident_id"]
     return incident
