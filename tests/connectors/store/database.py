@@ -31,6 +31,7 @@ class Database:
     name: str
     server: StoreServer
     _stores: list[Store] = field(default_factory=list)
+    _sessions: dict[str | None, psycopg.Connection] = field(default_factory=dict)
 
     def dsn(self, role: str | None = None) -> str:
         """Of a store role; None: the superuser's."""
@@ -45,13 +46,17 @@ class Database:
 
     def run(self, statement: LiteralString, values: Sequence[Any] = (), *, role: str | None = None) -> list[Any]:
         """As in a psql session of the role: rows, each a tuple; empty when the statement returns none."""
-        with psycopg.connect(self.dsn(role), autocommit=True) as connection:
-            cursor = connection.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else []
+        connection = self._sessions.get(role)
+        if connection is None or connection.closed:
+            connection = self._sessions[role] = psycopg.connect(self.dsn(role), autocommit=True)
+        cursor = connection.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def away(self) -> Iterator[None]:
         """The store neither answers on open connections nor takes new ones."""
+        for session in self._sessions.values():
+            session.close()
         self._allow_connections(allow=False)
         try:
             yield
@@ -72,6 +77,8 @@ class Database:
     def close(self) -> None:
         for store in self._stores:
             store.close()
+        for session in self._sessions.values():
+            session.close()
 
 
 class StoreServer:
