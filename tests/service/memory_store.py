@@ -1,0 +1,177 @@
+"""The store's named queries over lists in memory: enough of them for the pages and for a decision."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from connectors.store.store import incident_from_row
+from connectors.unreachable import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent.incident import Incident
+    from agent.machine import Decision, Step
+    from connectors.store.store import Store
+
+Row = dict[str, Any]
+NOW = datetime(2026, 11, 21, 12, 6, 0, tzinfo=UTC)
+
+
+@dataclass
+class MemoryTransaction:
+    """Answers by the query's name; a name it does not know is an error of the test."""
+
+    tables: dict[str, list[Row]]
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def one(self, query: str, **params: Any) -> Row | None:
+        rows = self.all(query, **params)
+        return rows[0] if rows else None
+
+    def run(self, query: str, **params: Any) -> int:
+        return len(self.all(query, **params))
+
+    def all(self, query: str, **params: Any) -> list[Row]:
+        answer: list[Row] = getattr(self, f"_{query}")(**params)
+        return answer
+
+    def incident(self, incident_id: int, *, lock: bool = False) -> Incident | None:  # noqa: ARG002 nobody else is here
+        rows = [row for row in self.tables["incident"] if row["id"] == incident_id]
+        return incident_from_row(rows[0]) if rows else None
+
+    def audit(self, incident_id: int | None, actor: str, action: str, data: Mapping[str, Any]) -> None:
+        row = {"id": len(self.tables["audit"]) + 1, "at": self.at, "incident_id": incident_id, "actor": actor,
+               "action": action, "data": dict(data), "seq": None, "hash": None}  # fmt: skip
+        self.tables["audit"].append(row)
+
+    def add_step(self, incident_id: int | None, step: Step) -> int:
+        self.tables["step"].append({"incident_id": incident_id, "kind": step.kind, "args": dict(step.args)})
+        return len(self.tables["step"])
+
+    def save(self, before: Incident, decision: Decision, *, actor: str, action: str) -> bool:
+        row = next(row for row in self.tables["incident"] if row["id"] == before.id)
+        after = decision.incident
+        row |= {"state": str(after.state), "outcome": after.outcome, "version": before.version + 1}
+        row["milestones"] = {str(name): at.isoformat() for name, at in after.milestones.items()}
+        for step in decision.steps:
+            self.add_step(after.id, step)
+        self.audit(after.id, actor, action, {"note": decision.note, "from": before.state, "to": after.state})
+        return True
+
+    # --- Queries, by name -------------------------------------------------------------------------------------------
+
+    def _of(self, table: str, **wanted: Any) -> list[Row]:
+        return [row for row in self.tables[table] if all(row[name] == value for name, value in wanted.items())]
+
+    def _incidents(self, states: list[str] | None, before: int | None, limit: int) -> list[Row]:
+        rows = [row for row in self.tables["incident"] if states is None or row["state"] in states]
+        rows = [row for row in rows if before is None or row["id"] < before]
+        return sorted(rows, key=lambda row: -row["id"])[:limit]
+
+    def _evidence(self, incident: int) -> list[Row]:
+        return self._of("evidence", incident_id=incident)
+
+    def _latest_proposal(self, incident: int) -> list[Row]:
+        return sorted(self._of("proposal", incident_id=incident), key=lambda row: -row["revision"])[:1]
+
+    def _proposal(self, id: str) -> list[Row]:  # noqa: A002 the query's parameter
+        return self._of("proposal", id=id)
+
+    def _approval_for_proposal(self, proposal: str) -> list[Row]:
+        return [{**row, "now": self.at} for row in self._of("approval", proposal_id=proposal)]
+
+    def _approval(self, id: str) -> list[Row]:  # noqa: A002 the query's parameter
+        return [{**row, "now": self.at} for row in self._of("approval", id=id)]
+
+    _lock_approval = _approval
+
+    def _decisions(self, approval: str) -> list[Row]:
+        return self._of("decision", approval_id=approval)
+
+    def _add_decision(self, approval: str, person: str, decision: str, channel: str, reason: str | None) -> list[Row]:
+        if self._of("decision", approval_id=approval, person=person):
+            return []
+        row = {"approval_id": approval, "person": person, "decision": decision, "channel": channel,
+               "reason": reason, "at": self.at}  # fmt: skip
+        self.tables["decision"].append(row)
+        return [row]
+
+    def _settle_approval(self, id: str, version: int, revision: int, digest: str, state: str) -> list[Row]:  # noqa: A002
+        rows = self._of("approval", id=id, version=version, revision=revision, digest=digest)
+        for row in rows:
+            row |= {"state": str(state), "version": version + 1, "decided_at": self.at}
+        return rows
+
+    def _add_permit(self, **permit: Any) -> list[Row]:
+        self.tables["permit"].append(permit)
+        return [permit]
+
+    def _add_execution(self, approval: str, incident: int, phase: str) -> list[Row]:
+        row = {"id": f"X-{len(self.tables['execution']) + 1}", "approval_id": approval, "incident_id": incident,
+               "phase": phase, "state": "authorised", "progress": None, "result": None, "started_at": None,
+               "finished_at": None}  # fmt: skip
+        self.tables["execution"].append(row)
+        return [row]
+
+    def _executions(self, incident: int) -> list[Row]:
+        return self._of("execution", incident_id=incident)
+
+    def _alerts(self, incident: int) -> list[Row]:
+        return self._of("alert", incident_id=incident)
+
+    def _audit_of(self, incident: int, after: int, limit: int) -> list[Row]:
+        return [row for row in self._of("audit", incident_id=incident) if row["id"] > after][:limit]
+
+    def _postmortem(self, incident: int) -> list[Row]:
+        return self._of("postmortem", incident_id=incident)
+
+    def _control(self) -> list[Row]:
+        return self.tables["control"]
+
+    def _quarantined(self, limit: int) -> list[Row]:
+        return self.tables["quarantined"][:limit]
+
+    def _processes(self) -> list[Row]:
+        return self.tables["process"]
+
+
+TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
+          "postmortem", "control", "quarantined", "process")  # fmt: skip
+
+
+@dataclass
+class MemoryStore:
+    """away: it does not answer."""
+
+    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
+    at: datetime = NOW
+    away: bool = False
+
+    def as_store(self) -> Store:
+        return cast("Store", self)
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        if self.away:
+            raise Unreachable("store", "connection refused on db.internal:5432")
+        yield MemoryTransaction(self.tables, self.at)
+
+    def add(self, table: str, **row: Any) -> Row:
+        self.tables[table].append(row)
+        return row
+
+    def add_evidence(self, incident: int, name: str, tool: str, status: str, summary: str, body: object) -> Row:
+        number = len(self.tables["evidence"]) + 7
+        return self.add(
+            "evidence", id=number, incident_id=incident, name=name, tool=tool, status=status, summary=summary,
+            body=orjson.dumps(body), sha256=f"{number:02x}" * 32, at=self.at - timedelta(seconds=60 - number),
+        )  # fmt: skip
