@@ -30,12 +30,16 @@ _CHUNK = 256  # series at a time, so that memory stays a fraction of the input
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anomalies:
-    """One entry a series: `score` ≥ 0 (log scale, NaN = cannot be judged), z of the mean, medians before and after."""
+    """One entry a series: `score` ≥ 0 (log scale, NaN = cannot be judged), z of the mean, medians before and after.
+
+    `usual`: (windows, series), the scores that windows of the normal period get.
+    """
 
     score: Floats
     shift: Floats
     before: Floats
     during: Floats
+    usual: Floats
 
 
 def judge(normal: Floats, fault: Floats, traffic: npt.NDArray[np.int64] | None = None) -> Anomalies:
@@ -54,8 +58,7 @@ def judge(normal: Floats, fault: Floats, traffic: npt.NDArray[np.int64] | None =
                 rest = _without_traffic(normal, fault, carried, traffic[carried])
                 found[0][carried - start] = np.minimum(found[0][carried - start], _judge(*rest)[0])
         parts.append(found)
-    score, shift, before, during = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Anomalies(score, shift, before, during)
+    return Anomalies(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
 
 
 def coarsen(normal: Floats, fault: Floats) -> tuple[Floats, Floats]:
@@ -79,7 +82,7 @@ def _blocks(values: Floats, block: int) -> Floats:
     return out
 
 
-def _judge(normal: Floats, fault: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _judge(normal: Floats, fault: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     low, median, high = quantiles(normal, 0.25, 0.5, 0.75)
     (during,) = quantiles(fault, 0.5)
     known = (np.isfinite(normal).mean(axis=0) >= MIN_COVERAGE) & (np.isfinite(fault).mean(axis=0) >= MIN_COVERAGE)
@@ -92,10 +95,11 @@ def _judge(normal: Floats, fault: Floats) -> tuple[Floats, Floats, Floats, Float
     z_normal /= scale
     z_fault /= scale
     width = min(len(z_fault), max(3, len(z_normal) // 8))
-    usual = np.quantile(_statistics(z_normal, width, NULL_WINDOWS), NULL_QUANTILE, axis=0)
+    windows = _statistics(z_normal, width, NULL_WINDOWS)
+    calm = np.sqrt(np.maximum(np.quantile(windows, NULL_QUANTILE, axis=0), NULL_FLOOR))
     now = _statistics(z_fault, width, 8).max(axis=0)
-    score = np.log1p(now / np.sqrt(np.maximum(usual, NULL_FLOOR)))
-    return np.where(known, score, np.nan), z_fault.mean(axis=0), median, during
+    score, usual = (np.where(known, np.log1p(found / calm), np.nan) for found in (now, windows[::4]))
+    return score, z_fault.mean(axis=0), median, during, usual
 
 
 def _statistics(z: Floats, width: int, windows: int) -> Floats:

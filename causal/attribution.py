@@ -30,6 +30,7 @@ MIN_NORMAL, MIN_FAULT = 20, 2
 BOOTSTRAPS = 20  # refits on resampled rows: the interval spans their 5 % to 95 %
 PLACEBOS = 40  # windows of normal life that must not show what the fault shows
 SIGNIFICANCE = 0.05
+_ALIKE = 0.5
 _DRAWS = 200  # samples of the fitted distribution behind one Shapley value
 
 
@@ -104,12 +105,17 @@ def attribute(
 
 
 def _candidates(ranking: Ranking, goal: SeriesName) -> list[SeriesName]:
-    """The most unusual series of each leading service, the target itself left out."""
+    """One series of each leading service: the target's own metric when it moved nearly as much as the loudest."""
     loudest: dict[str, SeriesName] = {}
+    level: dict[str, float] = {}
     for metric in ranking.metrics:
         name = SeriesName(metric.service, metric.metric)
-        if name != goal:
-            loudest.setdefault(metric.service, name)
+        if name == goal:
+            continue
+        if loudest.setdefault(name.service, name) == name:
+            level[name.service] = metric.score
+        elif name.metric == goal.metric and metric.score >= _ALIKE * level[name.service]:
+            loudest[name.service] = name
     leading = [service.service for service in ranking.services if service.service in loudest]
     return [loudest[service] for service in leading[:MAX_CANDIDATES]]
 

@@ -19,20 +19,26 @@ if TYPE_CHECKING:
     from causal.series import SeriesName
 
 USUAL = 0.7  # scores up to log1p(1) are what normal life shows; a tenth of them is kept to break ties
-_HOST, _TRAFFIC, _WAY = 0.3, 0.5, 1.5  # weight of a shared machine, of unexplained traffic, of latency on the way
+# weight of a shared machine, of unexplained traffic, of latency on the way, of latency as a client of nobody known
+_HOST, _TRAFFIC, _WAY, _UNKNOWN = 0.3, 0.5, 1.5, 0.5
 _LOUD = 4.0  # log1p of about 50 deviations: beyond that, louder says little more
 _SAME = {Kind.LATENCY, Kind.CLIENT_LATENCY}  # several series of these show one thing: two of them must agree
 _SEVERAL = 3
+_WAITING = 0.5  # part of a service's latency evidence that its client side must show to explain it
 _VOTES = (1.0, 0.3, 0.15)  # of a service's strongest pieces of evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`by_kind`: evidence of each sort, ≥ 0. `explained_by`: the callee that shows the same symptom as strongly."""
+    """`by_kind`: evidence of each sort, ≥ 0. `explained_by`: the callee that shows the same symptom as strongly.
+
+    `waits_for`: the callee on the way to which the time of this service went.
+    """
 
     score: float
     by_kind: Mapping[str, float] = field(default_factory=dict)
     explained_by: str | None = None
+    waits_for: str | None = None
 
 
 def weigh(
@@ -44,15 +50,18 @@ def weigh(
     lost = {service: _lost_calls(service, seen, graph) for service in seen.services}
     client = {s: _unexplained_client(s, seen, graph) for s in seen.services if graph.callees.get(s)}
     rise = {s: seen.up(s, Kind.CLIENT_LATENCY) for s in client}
+    way = {s: _on_the_way(s, client, rise, graph) for s in seen.services}
     findings = {}
     for service in seen.services:
         by_kind = own[service] | {
-            "way": _WAY * _on_the_way(service, client, rise, graph),
+            "way": _WAY * way[service],
             "stopped calling": _TRAFFIC * max((lost.get(c, 0.0) for c in graph.callees.get(service, ())), default=0.0),
         }
         votes = sorted(by_kind.values(), reverse=True)
         score = sum(vote * weight for vote, weight in zip(votes, _VOTES, strict=False))
-        findings[service] = Finding(score, by_kind, _explained_by(service, seen, graph))
+        findings[service] = Finding(
+            score, by_kind, _explained_by(service, seen, graph), _waits_for(service, seen, client, way, graph)
+        )
     return findings
 
 
@@ -95,9 +104,9 @@ def _own(service: str, seen: _Seen, graph: ServiceGraph) -> dict[str, float]:
     return {
         "resource": seen.get(service, Kind.RESOURCE),
         "host": _HOST * seen.get(service, Kind.HOST),
-        "latency": max(0.0, seen.get(service, Kind.LATENCY) - max(below, client if callees else 0.0)),
+        "latency": max(0.0, seen.get(service, Kind.LATENCY) - max(below, client)),
         "errors": max(0.0, seen.errors(service) - max((seen.errors(c) for c in callees), default=0.0)),
-        "client latency": 0.0 if callees else client,
+        "client latency": 0.0 if callees else _UNKNOWN * client,
         "traffic": 0.0 if callers else _TRAFFIC * seen.get(service, Kind.TRAFFIC),
     }
 
@@ -132,3 +141,12 @@ def _explained_by(service: str, seen: _Seen, graph: ServiceGraph) -> str | None:
         if callee is not None and 0 < strength(service) <= strength(callee):
             return callee
     return None
+
+
+def _waits_for(
+    service: str, seen: _Seen, client: Mapping[str, float], way: Mapping[str, float], graph: ServiceGraph
+) -> str | None:
+    """When this service waits as a client and no callee is slow as a server: the callee that is hard to reach."""
+    if client.get(service, 0.0) <= _WAITING * seen.get(service, Kind.LATENCY):
+        return None
+    return max((c for c in graph.callees.get(service, ()) if way.get(c, 0.0) > 0), key=lambda c: way[c], default=None)

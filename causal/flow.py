@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 NULL_WINDOWS = 64
 NULL_QUANTILE = 0.95
 NEW = 0.05  # called in less of the normal samples than this, a service is new
-OTHER_UNIT = 20.0  # a callee that spends this many times its callers' time works apart from them, or in another unit
+OTHER_UNIT = 20.0  # times its caller's whole time
 
 
 @dataclass(frozen=True, slots=True)
 class OwnChange:
     """Per service ≥ 0: what it added during the fault beyond its normal noise (seconds or errors a sample).
 
-    `noise`: what the alerting service's total does by itself, in the same unit.
+    `noise`: what the alerting service's total does in normal life (the leading service's, when none is alerting).
     """
 
     added: Mapping[str, float]
@@ -42,21 +42,21 @@ def own_change(
 ) -> OwnChange | None:
     """`kind`: LATENCY counts seconds, ERRORS counts errors. None when fewer than two linked services can be counted."""
     columns = _columns(names, kind)
-    before = {service: _total(normal, *where) for service, where in columns.items()}
-    during = {service: _total(fault, *where) for service, where in columns.items()}
-    calls = {s: [c for c in graph.callees.get(s, ()) if c in columns and _same_unit(before, s, c)] for s in columns}
+    lost = {service: _lost(normal, fault, *where) for service, where in columns.items()}
+    calls = {s: [c for c in graph.callees.get(s, ()) if c in columns] for s in columns}
+    calls = {s: [c for c in callees if _same_unit(normal, columns[s], columns[c])] for s, callees in calls.items()}
     if not any(calls.values()):
         return None
-    added = {}
+    added, noise = {}, {}
     for service, callees in calls.items():
-        total = _excess(before[service], during[service])
-        alone = _excess(
-            before[service] - sum(before[c] for c in callees), during[service] - sum(during[c] for c in callees)
-        )
-        added[service] = max(0.0, min(total, alone))
+        before, during = lost[service]
+        alone = (before - sum(lost[c][0] for c in callees), during - sum(lost[c][1] for c in callees))
+        noise[service] = _noise(before, len(fault))
+        own = min(_excess(before, during, noise[service]), _excess(*alone, _noise(alone[0], len(fault))))
+        added[service] = max(0.0, own)
     _charge_new_callees(added, columns, normal, fault, graph)
-    noise = _noise(before[entry], len(fault)) if entry in before else 0.0
-    return OwnChange(added, noise)
+    most = max(added, key=lambda service: added[service])
+    return OwnChange(added, noise[entry] if entry in noise else noise[most])
 
 
 def _columns(names: Sequence[SeriesName], kind: Kind) -> dict[str, tuple[int, int, Kind]]:
@@ -74,32 +74,53 @@ def _columns(names: Sequence[SeriesName], kind: Kind) -> dict[str, tuple[int, in
     return {s: (j, traffic[s], found) for s, (j, found) in level.items() if s in traffic}
 
 
-def _total(values: Floats, level: int, traffic: int, kind: Kind) -> Floats:
-    """Seconds or errors a sample: (time,); a sample without requests adds nothing."""
-    share = values[:, level]
+def _lost(normal: Floats, fault: Floats, level: int, traffic: int, kind: Kind) -> tuple[Floats, Floats]:
+    """Seconds or errors a sample beyond the usual level of a request, before and after: (time,) each.
+
+    Per request, so that a surge adds nothing; a sample without requests adds nothing either.
+    """
+    before, during = normal[:, level], fault[:, level]
     if kind is Kind.SUCCESS:
-        highest = np.max(share, initial=0.0, where=np.isfinite(share))
-        share = 1.0 - share / (100.0 if highest > 1.5 else 1.0)  # noqa: PLR2004  percent or fraction
-    product = share * values[:, traffic]
-    return np.where(np.isfinite(product), product, 0.0)
+        highest = np.max(before, initial=0.0, where=np.isfinite(before))
+        whole = 100.0 if highest > 1.5 else 1.0  # noqa: PLR2004  percent or fraction
+        before, during = 1.0 - before / whole, 1.0 - during / whole
+    known = before[np.isfinite(before)]
+    usual = _centre(known) if known.size else 0.0
+    products = ((before - usual) * normal[:, traffic], (during - usual) * fault[:, traffic])
+    clean = [np.where(np.isfinite(product), product, 0.0) for product in products]
+    return clean[0], clean[1]
 
 
-def _same_unit(before: Mapping[str, Floats], caller: str, callee: str) -> bool:
-    above, below = float(np.median(before[caller])), float(np.median(before[callee]))
-    return above == 0 or below <= OTHER_UNIT * above
+def _same_unit(normal: Floats, caller: tuple[int, int, Kind], callee: tuple[int, int, Kind]) -> bool:
+    """A callee whose requests take many times its callers' whole time works apart from them, or in another unit."""
+    if caller[2] is Kind.SUCCESS:
+        return True
+    spent = []
+    for level, traffic, _ in (caller, callee):
+        product = normal[:, level] * normal[:, traffic]
+        spent.append(float(np.median(np.where(np.isfinite(product), product, 0.0))))
+    return spent[0] == 0 or spent[1] <= OTHER_UNIT * spent[0]
 
 
-def _excess(normal: Floats, fault: Floats) -> float:
-    return float(fault.mean() - np.median(normal)) - _noise(normal, len(fault))
+def _excess(normal: Floats, fault: Floats, noise: float) -> float:
+    return float(fault.mean()) - _centre(normal) - noise
+
+
+def _centre(values: Floats) -> float:
+    """Mean with the outer tenth drawn in: latency leans to one side, and a median would call that a change."""
+    ranked = np.sort(values)
+    edge = ranked.size // 20
+    inner = ranked[edge : ranked.size - edge]
+    return float((inner.sum() + edge * (inner[0] + inner[-1])) / ranked.size)
 
 
 def _noise(normal: Floats, width: int) -> float:
-    """How far means over windows of normal life stray from its median."""
-    width = min(width, len(normal))
+    """How far means over windows of normal life stray from its centre; windows short enough to differ."""
+    width = max(1, min(width, len(normal) // 8))
     sums = np.concatenate(([0.0], np.cumsum(normal)))
     starts = np.unique(np.linspace(0, len(normal) - width, NULL_WINDOWS).astype(int))
     means = (sums[starts + width] - sums[starts]) / width
-    return float(np.quantile(np.abs(means - np.median(normal)), NULL_QUANTILE))
+    return float(np.quantile(np.abs(means - _centre(normal)), NULL_QUANTILE))
 
 
 def _charge_new_callees(

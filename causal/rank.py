@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal import anomaly, changepoint, evidence, flow
+from causal.confidence import CONFIDENT, Circumstances, probability
 from causal.graph import ServiceGraph
 from causal.kind import Kind, kind_of
 from causal.series import SeriesName, UnusableInput
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from causal.evidence import Finding
     from causal.series import Frame
 
-CONFIDENT = 0.5  # below this the answer abstains
 MIN_NORMAL = 10  # samples before the change
 MAX_NORMAL, MAX_FAULT = 4096, 1024  # samples looked at on each side of the change
 _MARGIN_S = 120.0  # a given fault time may be this far off
 _FLOW = 4.0  # weight of the counted share of the alert beside the evidence, which is a log scale
 _OBSERVER, _UNREACHABLE = 0.1, 0.4  # what is left of a score
-_SHARPNESS = 3.0  # of the probabilities, per unit of score
-_NONE = 1.5  # the score that "none of these" has: what a healthy system's loudest service reaches
+_NONE = 1.5  # the score that "none of these" has among those that are not first
 _MAX_RULED_OUT = 5
 _MANY = 5  # services, from which a pattern among them means something
 _SYMPTOMS = frozenset({Kind.LATENCY, Kind.ERRORS, Kind.SUCCESS, Kind.TRAFFIC})
@@ -109,13 +108,26 @@ def rank(
     if not metrics:
         return _nothing(frame, graph, change)
     entry = SeriesName.parse(target).service if target else None
-    findings = evidence.weigh(frame.names, seen.score.tolist(), seen.shift.tolist(), graph)
-    shares = _shares(normal, fault, graph, target)
+    shift = seen.shift.tolist()
+    findings = evidence.weigh(frame.names, seen.score.tolist(), shift, graph)
+    shares = _handed_on(_shares(normal, fault, graph, target), findings)
     scores, ruled_out = _scores(findings, shares, graph, entry, frame.names)
-    services, abstained, confidence = _probabilities(scores)
+    order = sorted(scores, key=lambda service: (-scores[service], service))
+    sure = probability(
+        Circumstances(
+            first=scores[order[0]],
+            second=scores[order[1]] if len(order) > 1 else 0.0,
+            evidence=findings[order[0]].score,
+            usual=_usual(frame.names, seen, graph, entry),
+            counted=shares.get(order[0], 0.0),
+            target=next((m.score for m in metrics if f"{m.service}|{m.metric}" == target), None),
+        )
+    )
+    services = _probabilities(order, scores, sure)
+    metrics = tuple(sorted(metrics, key=lambda m: -(m.score + scores[m.service])))
     hidden = tuple(sorted((set(frame.services) | graph.services) - set(findings)))
     paths = _paths(graph, entry, services[:3])
-    return Ranking(abstained, confidence, services, metrics, change, ruled_out, hidden, paths)
+    return Ranking(sure < CONFIDENT, sure, services, metrics, change, ruled_out, hidden, paths)
 
 
 def _change(frame: Frame, inject_time: float | None, alert_time: float | None) -> ChangePoint | None:
@@ -171,6 +183,15 @@ def _shares(normal: Frame, fault: Frame, graph: ServiceGraph, target: str | None
     return shares
 
 
+def _handed_on(shares: Mapping[str, float], findings: Mapping[str, Finding]) -> Mapping[str, float]:
+    """Time that a service lost on the way to a callee counts there."""
+    out = dict(shares)
+    for service, finding in findings.items():
+        if finding.waits_for is not None and service in out:
+            out[finding.waits_for] = max(out.get(finding.waits_for, 0.0), out.pop(service))
+    return out
+
+
 def _scores(
     findings: Mapping[str, Finding],
     shares: Mapping[str, float],
@@ -210,16 +231,22 @@ def _is_probe(service: str, graph: ServiceGraph, names: tuple[SeriesName, ...]) 
     return service not in inside and len(others) >= _MANY and len(inside) >= 0.8 * len(others)
 
 
-def _probabilities(scores: dict[str, float]) -> tuple[tuple[RankedService, ...], bool, float]:
-    """Softmax over the services and `none of these`; the answer abstains when the best one is not likely enough."""
-    order = sorted(scores, key=lambda service: -scores[service])
-    weight = np.exp(_SHARPNESS * (np.array([scores[s] for s in order] + [_NONE]) - scores[order[0]]))
-    chance = weight / weight.sum()
-    ranked = tuple(
-        RankedService(service, float(p), float(scores[service])) for service, p in zip(order, chance[:-1], strict=True)
-    )
-    confidence = ranked[0].probability
-    return ranked, confidence < CONFIDENT, confidence
+def _usual(names: tuple[SeriesName, ...], seen: anomaly.Anomalies, graph: ServiceGraph, entry: str | None) -> float:
+    """What the loudest service of a window of normal life scores: the median over the windows."""
+    shift = seen.shift.tolist()
+    loudest = []
+    for window in seen.usual.tolist():
+        scores, _ = _scores(evidence.weigh(names, window, shift, graph), {}, graph, entry, names)
+        loudest.append(max(scores.values()))
+    return float(np.median(loudest))
+
+
+def _probabilities(order: list[str], scores: Mapping[str, float], first: float) -> tuple[RankedService, ...]:
+    """The first has the probability given; the others and `none of these` share the rest by their scores."""
+    weight = np.exp(np.array([scores[s] for s in order[1:]] + [_NONE]) - scores[order[0]])
+    rest = np.minimum((1.0 - first) * weight / weight.sum(), first)
+    chance = [first, *rest[:-1].tolist()]
+    return tuple(RankedService(service, p, float(scores[service])) for service, p in zip(order, chance, strict=True))
 
 
 def _paths(graph: ServiceGraph, entry: str | None, leading: tuple[RankedService, ...]) -> tuple[tuple[str, ...], ...]:
