@@ -190,7 +190,7 @@ class Production:
             cache_dir=self._cache,
             progress=self._progress,
             scrape_configs=monitoring.scrape_configs(self._shop.scrape_targets()),
-            rule_groups=monitoring.rule_groups(),
+            rule_groups=self.rule_groups(),
             alertmanagers=[self._alertmanager.address],
             global_config=monitoring.global_config(),
         )
@@ -211,6 +211,10 @@ class Production:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         return place
+
+    def rule_groups(self) -> list[dict[str, Any]]:
+        """What Prometheus alerts on."""
+        return monitoring.rule_groups()
 
     def configuration(self) -> dict[str, Any]:
         """stanch.yaml of the lab. DSNs lie in files that only their process is told of."""

@@ -8,7 +8,7 @@ import pytest
 
 from lab.production import Scale
 from lab.stack import ROOT
-from tests.acceptance.scene import QuickVerification, Scene
+from tests.acceptance.scene import TestedProduction, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     place = tmp_path_factory.mktemp("production")
-    with QuickVerification(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
+    with TestedProduction(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
         production.seed(lambda _phase, _share: None)
         production.start_servers()
         production.start_shop()
+        production.stack.wait_until_ready()
         yield Scene(production)
 
 
