@@ -237,7 +237,7 @@ def _end(row: Row, status: Any, detail: str, data: dict[str, Any]) -> Save:
         current = row
         if status == "rolled_back" and row["state"] == "started":
             current = {**row, "version": _move(tx, row, "rolling_back", {}, ended=False)["version"]}
-        moved = _move(tx, current, status, {"detail": detail, **data}, ended=True)
+        moved = _move(tx, current, status, {**data, "detail": detail}, ended=True)
         return ExecutionEnded(row["phase"], status, detail, moved["finished_at"])
 
     return save
