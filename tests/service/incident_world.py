@@ -82,10 +82,12 @@ class World:
     database: Database
     api: Runner = field(init=False)
     agent: Runner = field(init=False)
+    executor_store: Store = field(init=False)
     groups: int = 0
 
     def __post_init__(self) -> None:
         self.api = Runner(self.database.store(API, max_size=12), SKILLS, wiring.API_HANDLERS, "api")
+        self.executor_store = self.database.store(EXECUTOR)
         self.agent = Runner(self.database.store(AGENT, max_size=12), SKILLS, {"intake": intake}, "worker")
 
     # --- What is there ---------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ class World:
         return state
 
     def executor(self, handlers: Mapping[str, Handler]) -> Runner:
-        return Runner(self.database.store(EXECUTOR), SKILLS, handlers, "executor")
+        return Runner(self.executor_store, SKILLS, handlers, "executor")
 
 
 def ask(signed: str, person: str = "ada@example.com", decision: Any = "approve", *, revision: int = 1) -> Ask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -44,12 +44,12 @@ class Database:
         self._stores.append(made)
         return made
 
-    def run(self, statement: LiteralString, values: Sequence[Any] = (), *, role: str | None = None) -> list[Any]:
+    def run(self, statement: str, values: Sequence[Any] = (), *, role: str | None = None) -> list[Any]:
         """As in a psql session of the role: rows, each a tuple; empty when the statement returns none."""
         connection = self._sessions.get(role)
         if connection is None or connection.closed:
             connection = self._sessions[role] = psycopg.connect(self.dsn(role), autocommit=True)
-        cursor = connection.execute(statement, values or None)
+        cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
 
     @contextmanager
