@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agent.expression import signal_of
-from agent.incident import OPEN_STATES, IncidentState
+from agent.incident import OPEN_STATES, ExecutionState, IncidentState
 from service import view
 from service.pages import chart, decision, sentence
 from service.pages.text import moment
@@ -129,8 +129,11 @@ def running(whole: Mapping[str, Any]) -> dict[str, Any] | None:
     current = next((one for one in reversed(whole["executions"]) if one["finished_at"] is None), None)
     if current is None:
         return None
-    progress = current["progress"] or {}
+    lost = current["state"] == ExecutionState.UNKNOWN
+    progress = {} if lost else current["progress"] or {}
     phase = progress.get("phase") or ("about to start" if current["started_at"] is None else "started")
+    if lost:
+        phase = "contact lost: the target is asked what became of it"
     at = next((index for index, (name, _) in enumerate(BUILD_PHASES) if phase.startswith(name)), None)
     return {
         "what": current["phase"],

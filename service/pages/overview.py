@@ -56,7 +56,7 @@ class Dot:
 def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     """Everything the overview's templates need."""
     now = tx.now()
-    active = tx.all("incidents", states=sorted(OPEN_STATES), before=None, limit=LISTED)
+    active = tx.all("incidents", states=sorted(map(str, OPEN_STATES)), before=None, limit=LISTED)
     newest = tx.all("incidents", states=None, before=None, limit=NEWEST)
     shown = [_line(tx, held, row, person) for row in active]
     control = tx.one("control")
@@ -82,7 +82,7 @@ def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person
     percent = None
     if incident.state is IncidentState.EXECUTING:
         runs = tx.all("executions", incident=incident.id)
-        percent = (runs[-1]["progress"] or {}).get("percent") if runs else None
+        percent = (runs[-1]["progress"] or {}).get("percent") if runs and runs[-1]["state"] == "started" else None
     brief = view.brief(incident)
     said = {**brief, "labels": dict(incident.labels), "proposal": proposal}
     approval = proposal["approval"] if proposal else None

@@ -148,7 +148,8 @@ def _answer(request: Request, held: Context, person: Person, name: str, values: 
 def _to_login(request: Request) -> Response:
     if wants_fragment(request):
         return HTMLResponse("log in first", status.HTTP_401_UNAUTHORIZED)
-    return RedirectResponse(f"/login?next={quote(request.url.path, safe='/')}", status.HTTP_303_SEE_OTHER)
+    readable = request.url.path.removesuffix("/decision")
+    return RedirectResponse(f"/login?next={quote(readable, safe='/')}", status.HTTP_303_SEE_OTHER)
 
 
 def _problem(

@@ -98,6 +98,17 @@ def test_a_known_percentage_is_a_bar_and_an_unknown_one_is_never_made_up(tmp_pat
     assert "Running, " not in unknown.text
 
 
+def test_when_contact_to_the_target_is_lost_the_last_percentage_is_not_shown(tmp_path: Path) -> None:
+    store = story("executing")
+    store.tables["execution"][0].update(state="unknown", result={"detail": "connection reset"})
+    browser = Browser(context(store, tmp_path)).log_in()
+    page = Read(browser.get("/i/INC-1").text)
+    assert "contact lost: the target is asked what became of it" in page.text
+    assert [set(one) for one in page.all("progress")] == [{"aria-label"}]
+    assert "62 %" not in page.text
+    assert "62 %" not in browser.get("/").text
+
+
 def test_verification_shows_before_after_and_what_the_alert_allows(tmp_path: Path) -> None:
     page = shown(tmp_path, "resolved").text
     assert "Before 4.08" in page

@@ -155,7 +155,7 @@ def test_a_stranger_is_sent_to_the_login(tmp_path: Path) -> None:
     _, page = opened(store, tmp_path)
     answer = Browser(context(store, tmp_path)).post(DECISION, page.form("approve"))
     assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/login")
+    assert answer.headers["location"] == "/login?next=/i/INC-1"
     assert store.tables["decision"] == []
 
 
