@@ -129,6 +129,9 @@ def _check_words(tokens: Sequence[Token], _aliases: set[str]) -> None:
             case "operator":
                 if token.text not in OPERATORS:
                     raise Blocked(f"the operator {token.text[:20]} is not built in")
+            case "punctuation":
+                if token.text in (":=", ".."):
+                    raise Blocked(f"{token.text} belongs in no query")
             case "word" | "name":
                 if token.value in SECRET_RELATIONS:
                     raise Blocked(f"{token.value} holds secrets")

@@ -83,9 +83,11 @@ def underestimates(statement: str, truth: Truth) -> list[str]:
         ours = locks.get(relation, bound)
         if ours is None or ours < mode:
             found.append(f"{statement}: {relation} took {mode.spelling}, said {ours}")
-    for relation in truth.rewrites:
-        if relation not in rewrites and UNKNOWN_RELATIONS not in rewrites:
-            found.append(f"{statement}: {relation} was rewritten")
+    found += [
+        f"{statement}: {relation} was rewritten"
+        for relation in truth.rewrites
+        if relation not in rewrites and UNKNOWN_RELATIONS not in rewrites
+    ]
     return found
 
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardrails.sql.check import check
+from guardrails.sql.functions import OTHER_BUILT_IN, READABLE
+from guardrails.sql.readonly import check_readonly
+from tests.guardrails.sql.bypasses import BYPASSES, DIAGNOSIS
+
+WORDS = [
+    "SELECT",
+    "FROM",
+    "t",
+    "pg_sleep",
+    "(",
+    ")",
+    "'",
+    "$$",
+    "/*",
+    "*/",
+    "--",
+    "::",
+    "int",
+    "U&",
+    "E'",
+    "WITH",
+    "x",
+    "AS",
+    "RETURNING",
+    "*",
+    "INTO",
+    "FOR",
+    "UPDATE",
+    "1",
+    "$1",
+    "CASE",
+    "END",
+    "DELETE",
+    ";",
+    ",",
+    '"',
+    "[",
+    "]",
+    ".",
+    "\\",
+]
+FRAGMENTS = st.sampled_from([*WORDS, "\n", "\0", "ü", "\u202e", "DELETE FROM t"])
+
+
+def test_there_are_at_least_three_hundred_different_bypasses() -> None:
+    assert len(set(BYPASSES)) >= 300
+
+
+def test_no_bypass_gets_through() -> None:
+    leaks = [statement[:100] for statement in BYPASSES if check_readonly(statement).verdict == "allow"]
+    assert leaks == []
+
+
+def test_a_refusal_says_why() -> None:
+    assert all(check_readonly(statement).reason for statement in BYPASSES)
+
+
+def test_diagnosis_goes_through() -> None:
+    blocked = [(statement, check_readonly(statement).reason) for statement in DIAGNOSIS]
+    wrong = [found for found in blocked if found[1]]
+    assert len(wrong) <= 0.03 * len(DIAGNOSIS), wrong
+
+
+def test_parameters_of_pg_stat_statements_pass() -> None:
+    text = "SELECT * FROM orders WHERE customer_id = $1 AND status IN ($2, $3) ORDER BY created_at DESC LIMIT $4"
+    assert check_readonly(text).verdict == "allow"
+
+
+def test_a_name_is_never_both_readable_and_not() -> None:
+    assert not READABLE & OTHER_BUILT_IN
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(FRAGMENTS, max_size=30).map(" ".join) | st.text(max_size=200))
+def test_whatever_comes_gets_an_answer_and_never_a_traceback(text: str) -> None:
+    answer = check_readonly(text)
+    assert answer.verdict == "allow" or answer.reason
+    assert check(text).verdict in ("allow", "refuse")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(FRAGMENTS, max_size=20).map(" ".join))
+def test_nothing_that_sleeps_or_writes_is_ever_allowed(text: str) -> None:
+    if check_readonly(f"SELECT pg_sleep ( 1 ) {text}").verdict == "allow":
+        pytest.fail(text)
+    if check_readonly("WITH y AS (DELETE FROM t RETURNING *) " + text).verdict == "allow":
+        pytest.fail(text)
