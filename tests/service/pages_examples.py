@@ -52,6 +52,7 @@ VERIFICATION: dict[str, Json] = {
     "rollback_on_regression": True,
 }
 ACTION = CreateIndexConcurrently("public", "orders", ("customer_id", "placed_at"))
+SKILLS = skills()
 CHANGE = NOW - timedelta(seconds=75)
 
 
@@ -65,20 +66,19 @@ def context(store: MemoryStore, folder: Path, **settings: Any) -> Context:
         TokenEntry(person=name, roles=("viewer",) if name == "Vera" else ("approver",), sha256=token_hash(token))
         for name, token in TOKENS.items()
     )
-    known = skills()
 
     def nothing(*_: Any) -> Any:
         raise AssertionError("a page reaches for a target")
 
     ports = Ports(
-        store=store.as_store(), configuration=configuration, skills=known, metrics=None, data_dir=folder,
+        store=store.as_store(), configuration=configuration, skills=SKILLS, metrics=None, data_dir=folder,
         public_url=ORIGIN, reader=nothing, writer=nothing, facts=nothing, identity=nothing,
         verify_keys=VerifyKeys.from_text(""),
     )  # fmt: skip
     return Context(
         settings=Settings.model_construct(**{"public_url": ORIGIN, "data_dir": folder, **settings}),
         ports=ports,
-        runner=Runner(store.as_store(), known, {}, "api"),
+        runner=Runner(store.as_store(), SKILLS, {}, "api"),
         signing_key=SigningKey.generate("api-1"),
         identities=Identities.of(entries, "a signing key that nobody knows"),
         broadcast=Broadcast(),
