@@ -8,7 +8,7 @@ import pytest
 
 from lab.production import Scale
 from lab.stack import ROOT
-from tests.acceptance.scene import TestedProduction, Scene
+from tests.acceptance.scene import Scene, SteadyProduction
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     place = tmp_path_factory.mktemp("production")
-    with TestedProduction(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
+    with SteadyProduction(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
         production.seed(lambda _phase, _share: None)
         production.start_servers()
         production.start_shop()

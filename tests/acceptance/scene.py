@@ -68,7 +68,7 @@ class Built:
     text: str
 
 
-class TestedProduction(Production):
+class SteadyProduction(Production):
     """The lab's production with two other figures, so that many incidents fit into minutes on any machine."""
 
     def configuration(self) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,7 +108,9 @@ def demo(data_dir: Path, path: str = os.environ["PATH"]) -> Iterator[Demo]:
         yield running
     finally:
         running.process.kill()
-        running.process.wait()
+        running.ended()
+        if running.process.stdout is not None:
+            running.process.stdout.close()
 
 
 def nothing_is_left(data_dir: Path, group_id: int | None = None, ports: Collection[int] = ()) -> None:
@@ -146,24 +148,30 @@ def test_ctrl_c_under_normal_load_leaves_nothing_behind(tmp_path: Path) -> None:
         nothing_is_left(tmp_path, group_id, ports)
 
 
-def test_a_server_that_cannot_start_ends_the_demo_with_one_line_and_nothing_left(tmp_path: Path) -> None:
-    programs = tmp_path / "programs"
-    programs.mkdir()
+@pytest.fixture
+def programs() -> Iterator[Path]:
+    """A folder where every account may run what is in it: as root the servers run as another one."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="stanch-programs-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
+def test_a_server_that_cannot_start_ends_the_demo_with_one_line_and_nothing_left(
+    tmp_path: Path, programs: Path
+) -> None:
     broken = programs / "valkey-server"
     broken.write_text(
         '#!/bin/sh\nif [ "$1" = --version ]; then echo "Valkey server v=9.9.9"; exit 0; fi\n'
         'echo "cannot allocate memory"\nexit 1\n',
         encoding="utf-8",
     )
-    for path in (tmp_path.parent, tmp_path, programs, broken):
-        path.chmod(0o755)  # as root the servers run as another account, which has to reach it
-    data_dir = tmp_path / "data"
-    with demo(data_dir, path=f"{programs}{os.pathsep}{os.environ['PATH']}") as running:
+    broken.chmod(0o755)
+    with demo(tmp_path, path=f"{programs}{os.pathsep}{os.environ['PATH']}") as running:
         code = running.ended()
 
         assert code == 2, running.lines
         [line] = [one for one in running.lines if one.startswith("stanch:")]
         assert running.lines[-1] == line
-        assert re.search(r"broker did not start, it ended with exit code 1: cannot allocate memory", line)
+        assert "broker did not start, it ended with exit code 1: cannot allocate memory" in line
         assert "broker.log" in line
-        nothing_is_left(data_dir)
+        nothing_is_left(tmp_path)
