@@ -66,4 +66,4 @@ def register(app: Celery, run: Callable[[int], object]) -> None:
         if isinstance(step_id, int) and not isinstance(step_id, bool):
             run(step_id)
 
-    app.task(name=TASK)(step)
+    app.task(name=TASK, shared=False)(step)
