@@ -77,7 +77,7 @@ def next_move(skill: Skill, working: Working) -> Move:
 
 
 def _close(skill: Skill, working: Working, leader: str, telling: int) -> Move:
-    if leader != NONE_OF_THESE and _settled(skill, working.beliefs, leader, telling):
+    if _settled(skill, working.beliefs, leader, telling):
         low, high = belief.leave_one_out(skill, working.answered, leader)
         cause = skill.causes[leader]
         return Conclude(Conclusion(leader, cause.title, working.beliefs[leader], low, high, cause.component))
@@ -97,6 +97,9 @@ def _telling(skill: Skill, working: Working) -> list[Check]:
 
 
 def _settled(skill: Skill, beliefs: Mapping[str, float], leader: str, telling: int) -> bool:
+    """none_of_these is never settled on early: giving up costs a human's time, the checks left cost seconds."""
+    if leader == NONE_OF_THESE:
+        return False
     second = max((p for cause, p in beliefs.items() if cause != leader), default=0.0)
     enough = beliefs[leader] >= skill.stop.posterior and beliefs[leader] - second >= skill.stop.margin
     return enough and telling >= skill.stop.min_checks
