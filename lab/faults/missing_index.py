@@ -49,7 +49,7 @@ class MissingIndex:
             return _drop(connection)
 
     def undo(self, admin_dsn: str) -> None:
-        """Also drops other indexes on the same columns: one that Stanch built would hide the next injection."""
+        """Also drops other indexes that serve: one that Stanch built would hide the next injection."""
         with _connect(admin_dsn) as connection:
             if INDEX not in _serving(connection):
                 connection.execute(_SQL["drop_remains"].encode())
@@ -66,7 +66,7 @@ def _connect(admin_dsn: str) -> psycopg.Connection[tuple[str]]:
 
 
 def _serving(connection: psycopg.Connection[tuple[str]]) -> set[str]:
-    """Names of the valid indexes whose first columns are (customer_id, placed_at)."""
+    """Names of the valid indexes whose first column is customer_id."""
     return {name for (name,) in connection.execute(_SQL["serving"].encode()).fetchall()}
 
 
