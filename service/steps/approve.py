@@ -10,6 +10,7 @@ from agent.events import ApprovalDenied, ApprovalExpired, ApprovalGranted, Appro
 from agent.incident import ApprovalState, IncidentState
 from agent.machine import IllegalTransition, approval_after
 from connectors.unreachable import Unreachable
+from guardrails.canonical import timestamp
 from guardrails.permit import digest, sign
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def open_approval(held: Held) -> Save:
 
     def save(tx: Transaction) -> Event:
         proposal = tx.one("proposal", id=held.step.args["proposal"])
-        if proposal is None or digest(proposal["document"]) != proposal["digest"]:
+        if proposal is None or not _is_what_it_shows(proposal):
             raise Unreachable("store", "the proposal is not the one its digest names", permanent=True)
         opened = tx.one("add_approval", proposal=proposal["id"])
         if opened is None:
@@ -167,6 +168,23 @@ def open_approval(held: Held) -> Save:
         return ApprovalOpened(str(opened["id"]))
 
     return save
+
+
+def _is_what_it_shows(proposal: Row) -> bool:
+    """What a person is shown is what the digest covers: a captured worker cannot show one command and bind another."""
+    document = proposal["document"]
+    shown = {
+        name: proposal[name]
+        for name in ("revision", "action", "params", "command", "cleanup", "rollback", "approvers_needed")
+    }
+    shown |= {
+        "proposal": str(proposal["id"]),
+        "incident": f"INC-{proposal['incident_id']}",
+        "decide_by": timestamp(proposal["decide_by"]),
+        "start_by": timestamp(proposal["start_by"]),
+    }
+    agrees = all(document.get(name) == value for name, value in shown.items())
+    return agrees and digest(document) == proposal["digest"]
 
 
 def void_approvals(held: Held) -> Save:
