@@ -47,6 +47,7 @@ def _environment() -> Environment:
         span=text.span,
         countdown=text.countdown,
         clock=text.clock,
+        day=text.day,
         day_and_clock=text.day_and_clock,
         words=text.words,
     )

@@ -128,8 +128,12 @@ def clock(iso: str) -> str:
     return f"{moment(iso):%H:%M:%S}"
 
 
+def day(iso: str) -> str:
+    return f"{moment(iso).day} {moment(iso):%b %Y}"
+
+
 def day_and_clock(iso: str) -> str:
-    return f"{moment(iso).day} {moment(iso):%b %Y, %H:%M:%S}"
+    return f"{day(iso)}, {clock(iso)}"
 
 
 def words(name: str) -> str:

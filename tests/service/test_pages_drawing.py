@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from service.pages import chart, overview, text
 from service.pages.decision import lock_words
 from service.pages.template import STATIC
+from service.pages.vendor import PACKAGES, target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,6 +192,25 @@ def test_figures_are_short_and_what_is_not_known_says_so() -> None:
 )
 def test_a_lock_is_said_in_words_and_an_unknown_one_counts_as_the_strongest(spelling: str, words: str) -> None:
     assert lock_words(spelling) == words
+
+
+# --- What is served ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("package", "member"), [(name, file) for name, files in PACKAGES.items() for file in files])
+def test_the_typefaces_in_the_tree_are_the_ones_whose_digests_are_written_down(package: str, member: str) -> None:
+    content = target(package, member).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == PACKAGES[package][member]
+
+
+def test_the_script_and_the_styles_name_no_other_place() -> None:
+    for name in ("pages.css", "pages.js"):
+        served = (STATIC / name).read_text(encoding="utf-8")
+        assert "//fonts" not in served
+        assert "http:" not in served
+        assert "https:" not in served
+        assert "eval(" not in served
+        assert "innerHTML" not in served
 
 
 # --- Colours ----------------------------------------------------------------------------------------------------------
