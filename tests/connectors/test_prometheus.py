@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,13 +17,16 @@ import pytest
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
+from agent.expression import signal_of
 from agent.ports import Metrics, NoData, Rule, Series
+from connectors.embedded.process import ProcessGroup, free_port
+from connectors.embedded.prometheus import EmbeddedPrometheus
 from connectors.memory import MemoryMetrics
 from connectors.prometheus import MAX_POINTS, MAX_SERIES, Prometheus
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 T0 = START.timestamp()
@@ -396,3 +401,55 @@ def test_the_fake_knows_rules_and_alerts_by_name_or_is_away() -> None:
     for ask in (lambda: minute(away), lambda: away.rule("Slow", {}), lambda: away.active_since("Slow", {})):
         with pytest.raises(Unreachable):
             ask()
+
+
+# --- The real one ------------------------------------------------------------------------------------------------
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+
+
+def within(seconds: float, ask: Callable[[], Any]) -> Any:
+    """The first answer that is not None."""
+    until = time.monotonic() + seconds
+    while (answer := ask()) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    return answer
+
+
+@pytest.mark.integration
+def test_a_real_prometheus_is_asked_for_its_rule_its_alert_and_its_samples(tmp_path: Path) -> None:
+    port = free_port()
+    alert = {"alert": "ItScrapes", "expr": r'up{job=~"it\\w+", job!="a\"b"} == 1', "labels": {"severity": "page"}}
+    with ProcessGroup(tmp_path / "run", lambda _: None) as group:
+        server = EmbeddedPrometheus(
+            group,
+            "prometheus",
+            tmp_path / "prometheus",
+            log_path=tmp_path / "prometheus.log",
+            cache_dir=CACHE,
+            progress=lambda _: None,
+            scrape_configs=[{"job_name": "itself", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}],
+            rule_groups=[{"name": "rules", "rules": [alert]}],
+            alertmanagers=[],
+            global_config={"scrape_interval": "1s", "evaluation_interval": "1s"},
+            port=port,
+        )
+        server.start()
+        metrics = Prometheus.at(f"http://127.0.0.1:{port}/")
+        labels = {"alertname": "ItScrapes", "severity": "page", "job": "itself", "cluster": "added when sent"}
+        since = within(60, lambda: metrics.active_since("ItScrapes", labels))
+        assert since is not None
+        rule = metrics.rule("ItScrapes", labels)
+        assert rule is not None
+        signal = signal_of(rule.expr)
+        assert signal is not None
+        found = metrics.query_range(signal.query, since, since + timedelta(seconds=10), 2.5)
+        assert not isinstance(found, NoData)
+        assert found[0].labels["job"] == "itself"
+        assert len(found[0].values) == 5
+        assert 1 in found[0].values
+        assert isinstance(metrics.query_range("nothing_has_this_name", since, since + MINUTE, 5), NoData)
+        with pytest.raises(Unreachable, match="parse error") as refused:
+            metrics.query_range("sum(", since, since + MINUTE, 5)
+        assert refused.value.permanent
+        metrics.client.close()
