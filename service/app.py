@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import os
 import socket
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Request, status
+from fastapi import FastAPI, Request, Response, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -27,8 +29,6 @@ from service.settings import Settings, UnusableSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from starlette.responses import Response
 
 log = structlog.get_logger()
 
@@ -69,6 +69,17 @@ def _loopback(host: str) -> bool:
         return False
 
 
+class _CachedFiles(StaticFiles):
+    """Files whose address changes with their content stay for a year; fonts, whose address does not, for a day."""
+
+    def file_response(self, *arguments: Any, **more: Any) -> Response:
+        response = super().file_response(*arguments, **more)
+        scope = next(one for one in (*arguments, *more.values()) if isinstance(one, dict) and "query_string" in one)
+        forever = b"v=" in scope["query_string"]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if forever else "public, max-age=86400"
+        return response
+
+
 def create(held: Context) -> FastAPI:
     """The application. Its loops run while it is served."""
     app = FastAPI(
@@ -77,8 +88,9 @@ def create(held: Context) -> FastAPI:
     app.state.context = held
     for noun in (webhooks, incidents, approvals, health, pages):
         app.include_router(noun.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _CachedFiles(directory=STATIC), name="static")
     app.add_exception_handler(Unreachable, _store_away)
+    app.add_exception_handler(RequestValidationError, _unreadable)
     app.middleware("http")(_headers)
     return app
 
@@ -95,6 +107,16 @@ async def _store_away(request: Request, error: Exception) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return pages.store_away(request, str(error))
     return JSONResponse({"detail": "the store does not answer"}, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:  # noqa: ARG001 Starlette's signature
+    """422 that says where and why and repeats nothing: what came in may be NaN or half a character, which no JSON of
+    ours can carry.
+    """
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    detail = [{"loc": one["loc"], "type": one["type"], "msg": one["msg"]} for one in found]
+    text = json.dumps({"detail": detail})
+    return Response(text, status.HTTP_422_UNPROCESSABLE_CONTENT, media_type="application/json")
 
 
 @asynccontextmanager
