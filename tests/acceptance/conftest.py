@@ -13,11 +13,14 @@ from tests.acceptance.scene import Scene, SteadyProduction
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+SCALE = Scale(policy=(("rate_limit", {"executions": 50}),))
+"""More incidents an hour than a target of anybody's would be allowed."""
+
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     place = tmp_path_factory.mktemp("production")
-    with SteadyProduction(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as production:
+    with SteadyProduction(place, cache=ROOT / ".cache", scale=SCALE, progress=lambda _line: None) as production:
         production.seed(lambda _phase, _share: None)
         production.start_servers()
         production.start_shop()

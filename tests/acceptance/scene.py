@@ -194,7 +194,7 @@ class Scene:
     def policy(self, **changed: Any) -> Iterator[None]:
         """Other limits, as an operator sets them: in stanch.yaml, read when the worker starts."""
         production, usual = self.production, self.production.scale
-        production.scale = replace(usual, policy=tuple(changed.items()))
+        production.scale = replace(usual, policy=(*usual.policy, *changed.items()))
         self._configure_worker()
         try:
             yield
