@@ -2,92 +2,98 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from guardrails.canonical import Json, canonical
-from guardrails.sql.identifier import UnusableName, checked, cut, qualified, quoted
+from guardrails.index_action import (
+    CreateIndexConcurrently,
+    CreatePartitionedIndex,
+    DropIndexConcurrently,
+    ReindexIndexConcurrently,
+)
+from guardrails.rendered import NAME_PREFIX, Rendered, UnknownAction
+from guardrails.server_action import (
+    AlterSystemReload,
+    CancelBackend,
+    DropReplicationSlot,
+    RollbackPrepared,
+    SetRoleSetting,
+    TerminateBackend,
+)
+from guardrails.table_action import (
+    AddConstraintNotValid,
+    AnalyzeTable,
+    CreateStatistics,
+    SetStatisticsTarget,
+    SetTableStorage,
+    VacuumTable,
+    ValidateConstraint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME_PREFIX = "st_"
-"""Every object we create starts so; the target's fence lets only such indexes be dropped."""
-_NAME_HASH_LENGTH = 10
-_INDEX_KEY_LIMIT = 32  # INDEX_MAX_KEYS
-_METHODS = frozenset({"btree", "hash", "gin", "gist", "spgist", "brin"})
-_SINGLE_COLUMN_METHODS = frozenset({"hash", "spgist"})
+    from guardrails.canonical import Json
 
+__all__ = [
+    "KINDS",
+    "NAME_PREFIX",
+    "Action",
+    "CreateIndexConcurrently",
+    "Rendered",
+    "UnknownAction",
+    "action_from_params",
+    "action_to_params",
+    "render",
+]
 
-class UnknownAction(ValueError):
-    """A kind or parameters outside the closed set; nothing is rendered for it."""
+Action: TypeAlias = (
+    CreateIndexConcurrently
+    | CreatePartitionedIndex
+    | DropIndexConcurrently
+    | ReindexIndexConcurrently
+    | AnalyzeTable
+    | VacuumTable
+    | SetStatisticsTarget
+    | CreateStatistics
+    | SetTableStorage
+    | AddConstraintNotValid
+    | ValidateConstraint
+    | CancelBackend
+    | TerminateBackend
+    | SetRoleSetting
+    | AlterSystemReload
+    | RollbackPrepared
+    | DropReplicationSlot
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What an action does, statement by statement; each is sent on its own.
-
-    cleanup removes what a failed run leaves; rollback undoes a finished one. Empty means there is nothing to remove,
-    or that it cannot be undone. relations are (schema, table); object_name is what gets created, None if nothing.
-    """
-
-    steps: tuple[str, ...]
-    cleanup_steps: tuple[str, ...]
-    rollback_steps: tuple[str, ...]
-    relations: tuple[tuple[str, str], ...]
-    object_name: str | None
-
-    @property
-    def command(self) -> str:
-        return _script(self.steps)
-
-    @property
-    def cleanup(self) -> str:
-        """Empty when a failed run leaves nothing behind."""
-        return _script(self.cleanup_steps)
-
-    @property
-    def rollback(self) -> str:
-        """Empty when the action cannot be undone."""
-        return _script(self.rollback_steps)
-
-
-@dataclass(frozen=True, slots=True)
-class CreateIndexConcurrently:
-    """Build an index on plain columns of an ordinary table while writes go on."""
-
-    kind: ClassVar[Literal["create_index_concurrently"]] = "create_index_concurrently"
-    schema: str
-    table: str
-    columns: tuple[str, ...]
-    method: str = "btree"
-
-    def __post_init__(self) -> None:
-        for name in (self.schema, self.table, *self.columns):
-            _name(name)
-        if not 1 <= len(self.columns) <= _INDEX_KEY_LIMIT:
-            raise UnknownAction(f"an index has 1 to {_INDEX_KEY_LIMIT} columns, not {len(self.columns)}")
-        if len(set(self.columns)) != len(self.columns):
-            raise UnknownAction("a column is named twice")
-        if self.method not in _METHODS:
-            raise UnknownAction(f"unknown index method {self.method!a}")
-        if self.method in _SINGLE_COLUMN_METHODS and len(self.columns) > 1:
-            raise UnknownAction(f"a {self.method} index has one column")
-
-
-Action: TypeAlias = CreateIndexConcurrently
-
-_KINDS: Mapping[str, type[Action]] = {member.kind: member for member in (CreateIndexConcurrently,)}
+MEMBERS: tuple[type[Action], ...] = (
+    CreateIndexConcurrently,
+    CreatePartitionedIndex,
+    DropIndexConcurrently,
+    ReindexIndexConcurrently,
+    AnalyzeTable,
+    VacuumTable,
+    SetStatisticsTarget,
+    CreateStatistics,
+    SetTableStorage,
+    AddConstraintNotValid,
+    ValidateConstraint,
+    CancelBackend,
+    TerminateBackend,
+    SetRoleSetting,
+    AlterSystemReload,
+    RollbackPrepared,
+    DropReplicationSlot,
+)
+_KINDS: Mapping[str, type[Action]] = {member.kind: member for member in MEMBERS}
 KINDS: frozenset[str] = frozenset(_KINDS)
 
 
 def action_to_params(action: Action) -> dict[str, Json]:
     """The action's fields as a JSON object; its kind travels beside it."""
-    return {field.name: getattr(action, field.name) for field in fields(action)} | {
-        field.name: list(value) for field in fields(action) if isinstance(value := getattr(action, field.name), tuple)
-    }
+    values = {field.name: getattr(action, field.name) for field in fields(action)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def action_from_params(kind: str, params: Mapping[str, Json]) -> Action:
@@ -99,29 +105,25 @@ def action_from_params(kind: str, params: Mapping[str, Json]) -> Action:
     member = _KINDS.get(kind)
     if member is None:
         raise UnknownAction(f"unknown action {kind!a}; known: {', '.join(sorted(KINDS))}")
-    return _built(member, params)
-
-
-def _built(member: type[Action], params: Mapping[str, Json]) -> Action:
-    known = {field.name: field for field in fields(member)}
+    known = {field.name: str(field.type) for field in fields(member)}
     if unknown := sorted(set(params) - set(known)):
         raise UnknownAction(f"{member.kind} has no parameter {unknown[0]!a}")
-    values: dict[str, str | tuple[str, ...]] = {}
-    for name, field in known.items():
-        if name not in params:
-            continue
-        values[name] = _typed(name, str(field.type), params[name])
+    values: dict[str, Any] = {name: _typed(name, known[name], value) for name, value in params.items()}
     try:
-        return member(**values)  # type: ignore[arg-type]  # _typed() has checked each against its field
-    except TypeError as error:
+        return member(**values)
+    except TypeError as error:  # a parameter is missing
         raise UnknownAction(f"{member.kind}: {error}") from error
 
 
-def _typed(name: str, type_name: str, value: Json) -> str | tuple[str, ...]:
-    match type_name, value:
-        case "str", str():
+def _typed(name: str, type_name: str, value: Json) -> str | int | bool | tuple[str, ...]:
+    match value:
+        case bool() if type_name == "bool":
             return value
-        case "tuple[str, ...]", list() | tuple():
+        case str() if type_name == "str":
+            return value
+        case int() if type_name == "int" and not isinstance(value, bool):
+            return value
+        case list() | tuple() if type_name == "tuple[str, ...]":
             items = tuple(item for item in value if isinstance(item, str))
             if len(items) == len(value):
                 return items
@@ -136,40 +138,4 @@ def render(action: Action, proposal_id: str) -> Rendered:
     """
     if not proposal_id:
         raise UnknownAction("a proposal without an id")
-    match action:
-        case CreateIndexConcurrently():
-            return _create_index(action, proposal_id)
-
-
-def _create_index(action: CreateIndexConcurrently, proposal_id: str) -> Rendered:
-    name = object_name(action, proposal_id, action.table)
-    table = qualified(action.schema, action.table)
-    method = "" if action.method == "btree" else f" USING {action.method}"
-    columns = ", ".join(quoted(column) for column in action.columns)
-    index = qualified(action.schema, name)
-    return Rendered(
-        # Never IF NOT EXISTS: it reports success over an INVALID index (measured on 15).
-        steps=(f"CREATE INDEX CONCURRENTLY {quoted(name)} ON {table}{method} ({columns})",),
-        cleanup_steps=(f"DROP INDEX CONCURRENTLY IF EXISTS {index}",),
-        rollback_steps=(f"DROP INDEX CONCURRENTLY {index}",),
-        relations=((action.schema, action.table),),
-        object_name=name,
-    )
-
-
-def object_name(action: Action, proposal_id: str, about: str) -> str:
-    """`st_<10 characters>_<about>`: a second run of the same proposal collides instead of building twice."""
-    document: Json = {"proposal": proposal_id, "kind": action.kind, "params": action_to_params(action)}
-    hashed = base64.b32encode(hashlib.sha256(canonical(document)).digest()).decode().lower()
-    return cut(f"{NAME_PREFIX}{hashed[:_NAME_HASH_LENGTH]}_{about}")
-
-
-def _name(name: str) -> None:
-    try:
-        checked(name)
-    except UnusableName as error:
-        raise UnknownAction(str(error)) from error
-
-
-def _script(statements: tuple[str, ...]) -> str:
-    return ";\n".join(statements)
+    return action.render(proposal_id)

@@ -61,6 +61,16 @@ class RunningOperation:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """A session that is there now. user None = hidden from us."""
+
+    pid: int
+    backend_start: datetime
+    user: str | None = None
+    superuser: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The target as it was at `now`. catalog holds at least every relation the action names, if it exists."""
 
@@ -75,6 +85,7 @@ class Facts:
     free_disk_bytes: int | None = None
     in_recovery: bool = False
     recent_executions: int = 0
+    sessions: tuple[SessionFacts, ...] = ()
 
     def table(self, schema: str, name: str) -> TableFacts | None:
         return next((table for table in self.catalog if (table.schema, table.name) == (schema, name)), None)

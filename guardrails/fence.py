@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guardrails.action import KINDS, NAME_PREFIX
+from guardrails.rendered import NAME_PREFIX
 from guardrails.sql.identifier import literal, quoted
+from guardrails.table_action import STORAGE_PARAMETERS
 
 SCHEMA = "stanch_guard"
 
@@ -32,9 +33,53 @@ class Opening:
     pattern: str
 
 
+_QUALIFIED = f"{_NAME}\\.{_NAME}"
+_OURS = f"{_NAME}\\.{_OUR_NAME}"
+_NUMBER = "-?[0-9]+([.][0-9]+)?"
+_ANY_INDEX = f"DROP INDEX CONCURRENTLY (IF EXISTS )?{_QUALIFIED}"
+_PARAMETERS = f"({'|'.join(sorted(STORAGE_PARAMETERS))})"
+_FOREIGN_KEY = f"FOREIGN KEY \\({_NAMES}\\) REFERENCES {_QUALIFIED} \\({_NAMES}\\)"
+_NOT_NULL = f"CHECK \\({_NAME} IS NOT NULL\\)"
+
 OPENINGS: dict[str, tuple[Opening, ...]] = {
     "create_index_concurrently": (Opening("CREATE INDEX", _CREATE_INDEX), Opening("DROP INDEX", _DROP_INDEX)),
+    "create_partitioned_index": (
+        Opening("CREATE INDEX", f"CREATE INDEX {_OUR_NAME} ON ONLY {_QUALIFIED}{_METHOD} \\({_NAMES}\\)"),
+        Opening("ALTER INDEX", f"ALTER INDEX {_OURS} ATTACH PARTITION {_OURS}"),
+        Opening("DROP INDEX", f"DROP INDEX (IF EXISTS )?{_OURS}"),
+    ),
+    "drop_index_concurrently": (
+        Opening("DROP INDEX", _ANY_INDEX),
+        Opening("CREATE INDEX", f"CREATE INDEX CONCURRENTLY {_NAME} ON {_QUALIFIED}{_METHOD} \\({_NAMES}\\)"),
+    ),
+    "reindex_index_concurrently": (
+        Opening("REINDEX", f"REINDEX INDEX CONCURRENTLY {_QUALIFIED}"),
+        Opening("DROP INDEX", f'DROP INDEX CONCURRENTLY IF EXISTS {_NAME}\\.("([^"]|"")+_ccnew"|[a-z0-9_]+_ccnew)'),
+    ),
+    "set_statistics_target": (
+        Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} ALTER COLUMN {_NAME} SET STATISTICS -?[0-9]+"),
+    ),
+    "create_statistics": (
+        Opening("CREATE STATISTICS", f"CREATE STATISTICS {_OURS} \\([a-z, ]+\\) ON {_NAMES} FROM {_QUALIFIED}"),
+        Opening("DROP STATISTICS", f"DROP STATISTICS (IF EXISTS )?{_OURS}"),
+    ),
+    "set_table_storage": (
+        Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} SET \\({_PARAMETERS} = ({_NUMBER}|true|false)\\)"),
+        Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} RESET \\({_PARAMETERS}\\)"),
+    ),
+    "add_constraint_not_valid": (
+        Opening(
+            "ALTER TABLE",
+            f"ALTER TABLE {_QUALIFIED} ADD CONSTRAINT {_OUR_NAME} ({_FOREIGN_KEY}|{_NOT_NULL}) NOT VALID",
+        ),
+        Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} DROP CONSTRAINT {_OUR_NAME}"),
+    ),
+    "validate_constraint": (Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} VALIDATE CONSTRAINT {_NAME}"),),
 }
+"""VACUUM and ANALYZE run no event trigger; the signal and admin connections are not the fix role's."""
+
+DEFAULT_ACTIONS = frozenset(OPENINGS) - {"drop_index_concurrently", "create_partitioned_index"}
+"""Without the two that open more than they need: any index to be dropped, and a build that blocks on a plain table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +88,8 @@ class Fence:
 
     revoke_owner_writes takes row writes from the owners too, which the fix role would inherit: right where the
     application connects as another role than the owner, an outage where it does not. event_triggers False is for
-    managed services that refuse them; then parsing, typed rendering and the claim are the only fence.
+    managed services that refuse them; then parsing, typed rendering and the claim are the only fence. actions are the
+    kinds the fix role is let through for.
     """
 
     database: str
@@ -53,8 +99,11 @@ class Fence:
     signal: str = "stanch_signal"
     revoke_owner_writes: bool = False
     event_triggers: bool = True
+    actions: frozenset[str] = DEFAULT_ACTIONS
 
     def __post_init__(self) -> None:
+        if unknown := sorted(self.actions - set(OPENINGS)):
+            raise UnusableFence(f"the fence has no opening for {unknown[0]!a}; it knows {', '.join(sorted(OPENINGS))}")
         if not self.owners:
             raise UnusableFence("name at least one role that owns the tables to repair")
         roles = (self.diagnose, self.fix, self.signal, *self.owners)
@@ -150,11 +199,27 @@ END $stanch$;
 ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
   REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES FROM {quoted(owner)};"""  # noqa: S608 every part is quoted
 
+    def _openings(self) -> tuple[Opening, ...]:
+        return tuple(opening for kind in sorted(self.actions) for opening in OPENINGS[kind])
+
+    def _kept(self) -> str:
+        """The condition under which a dropped object is not ours to drop."""
+        ours = f"left(dropped.object_name, {len(NAME_PREFIX)}) = {literal(NAME_PREFIX)}"
+        allowed = [f"(dropped.object_type IN ('index', 'statistics object', 'table constraint') AND {ours})"]
+        if "add_constraint_not_valid" in self.actions:
+            # A foreign key goes with its triggers, which carry the server's own names.
+            allowed.append("(dropped.object_type = 'trigger' AND tg_tag = 'ALTER TABLE')")
+        if "reindex_index_concurrently" in self.actions:
+            allowed.append("(dropped.object_type = 'index' AND dropped.object_name ~ '_cc(new|old)[0-9]*$')")
+        if "drop_index_concurrently" in self.actions:
+            allowed.append("(dropped.object_type = 'index' AND tg_tag = 'DROP INDEX')")
+        return "NOT (" + " OR ".join(allowed) + ")"
+
     def _event_triggers(self) -> str:
         fix = literal(self.fix).strip()
         allowed = "\n    OR ".join(
             f"(tg_tag = {literal(opening.tag)} AND pg_catalog.current_query() ~ {literal(f'^{opening.pattern}$')})"
-            for opening in openings()
+            for opening in self._openings()
         )
         return f"""
 -- The fix role may give exactly the commands Stanch renders; the text is what the client sent, whole.
@@ -173,7 +238,10 @@ DECLARE dropped record;
 BEGIN
   IF session_user = {fix} THEN
     FOR dropped IN SELECT * FROM pg_event_trigger_dropped_objects() LOOP
-      IF dropped.object_type <> 'index' OR left(dropped.object_name, {len(NAME_PREFIX)}) <> {literal(NAME_PREFIX)} THEN
+      -- Constraints carry their name in the identity only.
+      dropped.object_name := COALESCE(
+        dropped.object_name, dropped.address_names[array_upper(dropped.address_names, 1)]);
+      IF {self._kept()} THEN
         RAISE EXCEPTION 'the fence refuses to drop %', dropped.object_identity
           USING ERRCODE = 'insufficient_privilege';
       END IF;
@@ -192,11 +260,6 @@ ALTER EVENT TRIGGER stanch_guard_drops ENABLE ALWAYS;"""  # noqa: S608 every par
 
     def _no_event_triggers(self) -> str:
         return "\n-- Without event triggers the fix role can do whatever the owners can: only Stanch itself holds it."
-
-
-def openings() -> tuple[Opening, ...]:
-    """Every command of the closed set that the fence lets through."""
-    return tuple(opening for kind in sorted(KINDS) for opening in OPENINGS[kind])
 
 
 _HEAD = """\

@@ -23,6 +23,28 @@ if TYPE_CHECKING:
     from guardrails.facts import Facts
 
 
+RISK_IN_PRODUCTION: Mapping[str, Risk] = {
+    "create_index_concurrently": "medium",
+    "create_partitioned_index": "medium",
+    "drop_index_concurrently": "medium",
+    "reindex_index_concurrently": "medium",
+    "analyze_table": "low",
+    "vacuum_table": "low",
+    "set_statistics_target": "low",
+    "create_statistics": "low",
+    "set_table_storage": "medium",
+    "add_constraint_not_valid": "medium",
+    "validate_constraint": "low",
+    "cancel_backend": "medium",
+    "terminate_backend": "medium",
+    "set_role_setting": "medium",
+    "alter_system_reload": "high",
+    "rollback_prepared": "high",
+    "drop_replication_slot": "high",
+}
+"""high: it cannot be undone, or reaches the whole server. Elsewhere than in production each counts one less."""
+
+
 def judge(action: Action, facts: Facts, policy: Policy, *, proposal_id: str) -> Verdict:
     """Renders the action, reads the rendering back, names its locks and weighs what is known of the target.
 
@@ -43,11 +65,12 @@ def judge(action: Action, facts: Facts, policy: Policy, *, proposal_id: str) -> 
 
 def risk_of(action: Action, environment: str, table_bytes: int | None, policy: Policy) -> Risk:
     """From what is done, where, and to how much data. table_bytes None = not visible."""
-    match action.kind:
-        case "create_index_concurrently":
-            if table_bytes is not None and table_bytes >= policy.large_table_bytes:
-                return "high"
-            return "medium" if (environment or PRODUCTION) == PRODUCTION else "low"
+    if table_bytes is not None and table_bytes >= policy.large_table_bytes:
+        return "high"
+    risk = RISK_IN_PRODUCTION[action.kind]
+    if (environment or PRODUCTION) == PRODUCTION:
+        return risk
+    return "medium" if risk == "high" else "low"
 
 
 def admit(

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from guardrails.index_action import (
+    CreateIndexConcurrently,
+    CreatePartitionedIndex,
+    DropIndexConcurrently,
+    ReindexIndexConcurrently,
+)
+from guardrails.server_action import CancelBackend, TerminateBackend
 from guardrails.sql.identifier import qualified
+from guardrails.sql.lock import Mode
+from guardrails.table_action import AnalyzeTable, CreateStatistics, SetStatisticsTarget, VacuumTable
 from guardrails.verdict import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from guardrails.action import CreateIndexConcurrently, Rendered
+    from guardrails.action import Action, Rendered
     from guardrails.facts import Facts, TableFacts
     from guardrails.policy import Policy
 
@@ -22,26 +32,27 @@ _COLUMN_BYTES = 16  # a guess that errs upwards for numbers and short texts
 _PAGE_FILL = 0.9
 _SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_toast", "stanch_guard"})
 _ORDINARY = frozenset({"r", "m"})
+_PARTITIONED = frozenset({"p"})
+_WITH_STATISTICS = frozenset({"r", "m", "p", "f"})
+_CONCURRENT = (CreateIndexConcurrently, CreatePartitionedIndex, ReindexIndexConcurrently)
 
-Check: TypeAlias = "Callable[[CreateIndexConcurrently, Rendered, Facts, Policy], Iterator[Finding]]"
+Check: TypeAlias = "Callable[[Action, Rendered, Facts, Policy], Iterator[Finding]]"
 
 
-def preflight(action: CreateIndexConcurrently, rendered: Rendered, facts: Facts, policy: Policy) -> tuple[Finding, ...]:
+def preflight(action: Action, rendered: Rendered, facts: Facts, policy: Policy) -> tuple[Finding, ...]:
     """Every objection, the ones that refuse first."""
     found = [finding for check in _CHECKS for finding in check(action, rendered, facts, policy)]
     return tuple(sorted(found, key=lambda finding: ("refuse", "warn", "note").index(finding.level)))
 
 
-def estimated_bytes(action: CreateIndexConcurrently, table: TableFacts) -> int | None:
+def estimated_bytes(action: CreateIndexConcurrently | CreatePartitionedIndex, table: TableFacts) -> int | None:
     """A rough upper size of the new index; None when the row count is not known."""
     if table.rows is None:
         return None
     return int(table.rows * (_TUPLE_BYTES + _COLUMN_BYTES * len(action.columns)) / _PAGE_FILL)
 
 
-def _policy_allows(
-    action: CreateIndexConcurrently, _rendered: Rendered, facts: Facts, policy: Policy
-) -> Iterator[Finding]:
+def _policy_allows(action: Action, _rendered: Rendered, facts: Facts, policy: Policy) -> Iterator[Finding]:
     if action.kind in policy.never:
         yield Finding(
             "never_list",
@@ -66,9 +77,7 @@ def _policy_allows(
         )
 
 
-def _server_can(
-    _action: CreateIndexConcurrently, _rendered: Rendered, facts: Facts, _policy: Policy
-) -> Iterator[Finding]:
+def _server_can(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
     if facts.in_recovery:
         yield Finding(
             "standby", "refuse", "the server is a standby and takes no changes", "connect the fix role to the primary"
@@ -80,7 +89,7 @@ def _server_can(
             f"server version {facts.server_version_num} is older than 12: its locks were not checked",
             "do it by hand, or upgrade",
         )
-    if facts.server_version_num in _CORRUPTING_VERSIONS:
+    if isinstance(action, _CONCURRENT) and facts.server_version_num in _CORRUPTING_VERSIONS:
         yield Finding(
             "concurrent_index_corruption",
             "refuse",
@@ -89,9 +98,9 @@ def _server_can(
         )
 
 
-def _relation_exists(
-    action: CreateIndexConcurrently, _rendered: Rendered, facts: Facts, _policy: Policy
-) -> Iterator[Finding]:
+def _relation_exists(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    if not action.table:
+        return
     name = qualified(action.schema, action.table)
     if action.schema in _SYSTEM_SCHEMAS or action.schema.startswith("pg_"):
         yield Finding("system_relation", "refuse", f"{name} belongs to the system", "leave it alone")
@@ -99,21 +108,72 @@ def _relation_exists(
     if table is None:
         yield Finding("unknown_relation", "refuse", f"{name} is not in the catalog", "check schema and spelling")
         return
-    if table.kind not in _ORDINARY:
+    if table.kind not in _suitable_kinds(action):
         yield Finding(
             "unsuitable_relation",
             "refuse",
-            f"{name} is no ordinary table (relkind {table.kind}): CONCURRENTLY is refused there",
-            "build on each partition, then attach",
+            f"{name} has relkind {table.kind}, which {action.kind} does not take",
+            "a partitioned table's indexes are built on each partition, then attached",
         )
-    for column in action.columns:
+    for column in _columns_of(action):
         if column not in table.columns:
             yield Finding("unknown_column", "refuse", f"{name} has no column {column!r}", "check the spelling")
 
 
-def _index_is_new(
-    action: CreateIndexConcurrently, rendered: Rendered, facts: Facts, _policy: Policy
-) -> Iterator[Finding]:
+def _suitable_kinds(action: Action) -> frozenset[str]:
+    if isinstance(action, CreatePartitionedIndex):
+        return _PARTITIONED
+    if isinstance(action, AnalyzeTable | VacuumTable | SetStatisticsTarget | CreateStatistics):
+        return _WITH_STATISTICS
+    return _ORDINARY
+
+
+def _columns_of(action: Action) -> tuple[str, ...]:
+    """The columns of its table that the action names."""
+    if isinstance(action, SetStatisticsTarget):
+        return (action.column,)
+    columns: tuple[str, ...] = getattr(action, "columns", ())
+    return columns
+
+
+def _index_is_there(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    if not isinstance(action, DropIndexConcurrently | ReindexIndexConcurrently):
+        return
+    name = qualified(action.schema, action.index)
+    index = next((one for one in facts.indexes_on(action.schema, action.table) if one.name == action.index), None)
+    if index is None:
+        yield Finding("unknown_index", "refuse", f"{name} is not an index of the table", "check the spelling")
+    elif isinstance(action, DropIndexConcurrently):
+        if index.unique:
+            yield Finding("unique_index", "refuse", f"{name} is unique: it guards the data", "keep it")
+        if (index.columns, index.method) != (action.columns, action.method) or index.partial:
+            yield Finding(
+                "index_differs",
+                "refuse",
+                f"{name} is not the index described, so it could not be brought back as it was",
+                "describe it by its columns and method; one with expressions or a WHERE is dropped by hand",
+            )
+
+
+def _session_is_there(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    if not isinstance(action, CancelBackend | TerminateBackend):
+        return
+    started = datetime.fromisoformat(action.backend_start)
+    session = next((one for one in facts.sessions if (one.pid, one.backend_start) == (action.pid, started)), None)
+    if session is None:
+        yield Finding("unknown_session", "refuse", f"process {action.pid} is gone or is another session", "look again")
+    elif session.superuser:
+        yield Finding(
+            "superuser_session",
+            "refuse",
+            f"process {action.pid} belongs to a superuser, whom pg_signal_backend cannot end",
+            "ask whoever runs it",
+        )
+
+
+def _index_is_new(action: Action, rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    if not isinstance(action, CreateIndexConcurrently | CreatePartitionedIndex):
+        return
     for index in facts.indexes_on(action.schema, action.table):
         name = qualified(index.schema, index.name)
         same_start = index.columns[: len(action.columns)] == action.columns and index.method == action.method
@@ -140,9 +200,9 @@ def _index_is_new(
             )
 
 
-def _disk_holds_it(
-    action: CreateIndexConcurrently, _rendered: Rendered, facts: Facts, _policy: Policy
-) -> Iterator[Finding]:
+def _disk_holds_it(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    if not isinstance(action, CreateIndexConcurrently | CreatePartitionedIndex):
+        return
     table = facts.table(action.schema, action.table)
     size = None if table is None else estimated_bytes(action, table)
     if facts.free_disk_bytes is None or size is None:
@@ -161,9 +221,9 @@ def _disk_holds_it(
         )
 
 
-def _nobody_in_the_way(
-    action: CreateIndexConcurrently, _rendered: Rendered, facts: Facts, policy: Policy
-) -> Iterator[Finding]:
+def _nobody_in_the_way(action: Action, _rendered: Rendered, facts: Facts, policy: Policy) -> Iterator[Finding]:
+    if action.strongest < Mode.SHARE_UPDATE_EXCLUSIVE:
+        return
     for operation in facts.running:
         if (operation.schema, operation.table) == (action.schema, action.table):
             builds = "INDEX" in operation.what.upper()
@@ -191,6 +251,8 @@ _CHECKS: tuple[Check, ...] = (
     _server_can,
     _relation_exists,
     _index_is_new,
+    _index_is_there,
+    _session_is_there,
     _disk_holds_it,
     _nobody_in_the_way,
 )

@@ -20,6 +20,8 @@ from connectors.target.command import Command, lift_interruptions
 from connectors.target.diagnose import read_identity
 from connectors.target.session import Connection, application_name, connect, row, rows, translated
 from connectors.unreachable import Unreachable
+from guardrails.action import CreateIndexConcurrently
+from guardrails.index_action import CreateIndexConcurrently
 from guardrails.policy import PRODUCTION, Policy
 from guardrails.preflight import preflight
 
@@ -105,11 +107,17 @@ class FixConnection:
         return found
 
     def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
+        if not isinstance(approved.action, CreateIndexConcurrently):
+            refusal = f"{approved.action.kind} is not run by this connector; run the approved command by hand"
+            return Preflight(ok=False, refusals=(refusal,), notes=())
+        action = approved.action
+        if not isinstance(action, CreateIndexConcurrently):
+            return Preflight(False, (_not_run_here(action),), ())
         with translated(self._name):
             connection = self._open()
             seen, not_visible = facts.collect(
                 connection,
-                approved.action,
+                action,
                 target=self._name,
                 environment=self._environment,
                 now=self._clock(),
@@ -118,8 +126,8 @@ class FixConnection:
             relid = self._relid(connection, approved)
             holder = None if relid is None else self._lock_holder(connection, relid)
             lag_s = facts.replication_lag_s(connection)
-            lacking = () if relid is None else facts.missing_rights(connection, relid, approved.action.schema)
-        found = preflight(approved.action, approved.rendered, seen, self._policy)
+            lacking = () if relid is None else facts.missing_rights(connection, relid, action.schema)
+        found = preflight(action, approved.rendered, seen, self._policy)
         refusals = [f"{finding.why}; {finding.fix}" for finding in found if finding.level == "refuse"]
         notes = [f"{finding.why}; {finding.fix}" for finding in found if finding.level != "refuse"]
         refusals += lacking
@@ -149,6 +157,8 @@ class FixConnection:
 
     def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
         """Sends the approved steps, each exactly as approved, then reads back what is there."""
+        if not isinstance(approved.action, CreateIndexConcurrently):
+            return self._refused(_not_run_here(approved.action))
         if self._clock() >= approved.start_by:
             return self._refused(_TOO_LATE)
         result = self._execute(approved, approved.rendered.steps, execution_id, on_progress, start_by=approved.start_by)
@@ -369,11 +379,16 @@ def _counted(phase: str, found: Mapping[str, Any]) -> tuple[int, int, Any]:
     return 0, 0, "none"
 
 
+def _not_run_here(action: Action) -> str:
+    """Of the closed set this executor runs what it can also adopt, read back and clean up after."""
+    return f"{action.kind} is not run by this executor; it runs {CreateIndexConcurrently.kind} only"
+
+
 def _as_approved(index: Mapping[str, Any] | None, approved: Approved[Action]) -> Observed:
     if index is None:
         return Observed("absent", "there is no such index, and nobody is building it")
     action = approved.action
-    same = (
+    same = isinstance(action, CreateIndexConcurrently) and (
         (index["schema"], index["table"], tuple(index["columns"]), index["method"])
         == (action.schema, action.table, action.columns, action.method)
         and not index["unique"]

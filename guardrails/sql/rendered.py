@@ -6,20 +6,49 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from guardrails.index_action import CreateIndexConcurrently
+from guardrails.sql.identifier import qualified
 from guardrails.sql.lex import Unreadable
+from guardrails.sql.lock import MODES, UNKNOWN_RELATIONS
+from guardrails.sql.locks import locks_of
 from guardrails.sql.parse import one_statement
+from guardrails.sql.statement import folded
 from guardrails.sql.tree import tree
 
 if TYPE_CHECKING:
-    from guardrails.action import CreateIndexConcurrently, Rendered
+    from guardrails.action import Action, Rendered
 
 
-def differences(action: CreateIndexConcurrently, rendered: Rendered) -> tuple[str, ...]:
+def differences(action: Action, rendered: Rendered) -> tuple[str, ...]:
     """What the parsed statements say otherwise than the action; empty when they agree."""
     try:
-        return tuple(_create_index(action, rendered)) + tuple(_drop_index(action, rendered))
+        found = _foreign_locks(action, rendered)
+        if isinstance(action, CreateIndexConcurrently):
+            found += _create_index(action, rendered) + _drop_index(action, rendered)
     except Unreadable as error:
         return (f"the rendered command does not parse: {error}",)
+    return tuple(found)
+
+
+def _foreign_locks(action: Action, rendered: Rendered) -> list[str]:
+    """Every statement is understood, and its named locks stay on the action's relations and below its own limit."""
+    found = []
+    ours = {folded(qualified(*relation)) for relation in rendered.relations}
+    for step in rendered.steps:
+        for lock in locks_of(step):
+            if MODES[lock.mode] > action.strongest and lock.relation != UNKNOWN_RELATIONS:
+                found.append(f"{lock.mode} on {lock.relation} is more than {action.kind} may take")
+            if lock.relation != UNKNOWN_RELATIONS and not _is_ours(lock.relation, ours, action):
+                found.append(f"{lock.relation} is no relation of the action")
+    for step in (*rendered.cleanup_steps, *rendered.rollback_steps):
+        locks_of(step)
+    return found
+
+
+def _is_ours(relation: str, ours: set[str], action: Action) -> bool:
+    """The tables it names, its indexes in the same schema, or a catalog view it looks a session up in."""
+    name = folded(relation)
+    return name in ours or name.startswith(("pg_catalog.", f"{action.schema}."))
 
 
 def _create_index(action: CreateIndexConcurrently, rendered: Rendered) -> list[str]:
