@@ -10,7 +10,7 @@ import socket
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -29,6 +29,8 @@ from service.settings import Settings, UnusableSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.types import Scope
 
 log = structlog.get_logger()
 
@@ -72,11 +74,10 @@ def _loopback(host: str) -> bool:
 class _CachedFiles(StaticFiles):
     """Files whose address changes with their content stay for a year; fonts, whose address does not, for a day."""
 
-    def file_response(self, *arguments: Any, **more: Any) -> Response:
-        response = super().file_response(*arguments, **more)
-        scope = next(one for one in (*arguments, *more.values()) if isinstance(one, dict) and "query_string" in one)
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
         forever = b"v=" in scope["query_string"]
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if forever else "public, max-age=86400"
+        response.headers["Cache-Control"] = "public, max-age=" + ("31536000, immutable" if forever else "86400")
         return response
 
 
