@@ -22,7 +22,7 @@ def told() -> Iterator[None]:
     except Exception as error:  # the command's boundary: only errors made for people become a line
         if not _for_people(error):
             raise
-        print(f"stanch: {error}", file=sys.stderr)  # noqa: T201 the one line
+        print("stanch:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201 the one line
         sys.exit(2)
 
 
@@ -33,6 +33,7 @@ def _for_people(error: Exception) -> bool:
         "UnusableSettings",
         "UnusableSkill",
         "UnusableKey",
+        "UnusableName",
         "Unreachable",
         "ServerFailed",
         "ChangedMigration",

@@ -17,7 +17,7 @@ def lab() -> None:
     """A shop on real servers that can be broken on purpose. It never touches a configured target or store."""
 
 
-@lab.command("list")
+@lab.command("list", epilog="\b\nExample:\n  stanch lab list --json")
 @click.option("--json", "json_", is_flag=True)
 def list_(json_: bool) -> None:
     """The faults there are, with their ground truth."""

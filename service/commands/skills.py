@@ -16,7 +16,7 @@ def skills() -> None:
     """The runbook skills."""
 
 
-@skills.command("list")
+@skills.command("list", epilog="\b\nExample:\n  stanch skills list --json")
 @click.option("--json", "json_", is_flag=True)
 def list_(json_: bool) -> None:
     """Names, versions, causes."""
@@ -28,7 +28,7 @@ def list_(json_: bool) -> None:
             click.echo(f"{skill.name:28} v{skill.version:4} {len(skill.checks):2} checks  {', '.join(skill.causes)}")
 
 
-@skills.command()
+@skills.command(epilog="\b\nExample:\n  stanch skills show postgres-missing-index")
 @click.argument("name")
 def show(name: str) -> None:
     """One skill's text."""
@@ -38,7 +38,7 @@ def show(name: str) -> None:
     click.echo(found.body)
 
 
-@skills.command()
+@skills.command(epilog="\b\nExample:\n  stanch skills validate runbooks")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=runbooks.SEED)
 def validate(folder: Path) -> None:
     """Read every skill of a folder; exit 2 at the first that cannot be used."""
