@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_CANDIDATES = 4
 MAX_ROWS = 300  # of normal life, those nearest to the change
 MIN_NORMAL, MIN_FAULT = 20, 2
-BOOTSTRAPS = 20  # refits on resampled rows: the interval spans their 5 % to 95 %
+BOOTSTRAPS = 200  # refits on resampled rows: the interval spans their 5 % to 95 %
 PLACEBOS = 40  # windows of normal life that must not show what the fault shows
 SIGNIFICANCE = 0.05
 _ALIKE = 0.5
@@ -163,14 +163,11 @@ def _shares(
     width = min(len(fault), max(1, len(normal) // 4))
     starts = rng.integers(0, len(normal) - width + 1, PLACEBOS)
     windows = np.stack([fault.mean(axis=0)] + [normal[s : s + width].mean(axis=0) for s in starts])
+    found = _linear_effects(normal, fault, windows, edges)
     with _quiet(int(rng.integers(2**31))):
-        found = _effects(normal, fault, windows, edges)
-        again = np.stack(
-            [
-                _effects(a, b, b.mean(axis=0, keepdims=True), edges)[0]
-                for a, b in ((_resample(normal, rng), _resample(fault, rng)) for _ in range(BOOTSTRAPS))
-            ]
-        )
+        found[0] = _effects(normal, fault, windows[:1], edges)[0]
+    resampled = [(_resample(normal, rng), _resample(fault, rng)) for _ in range(BOOTSTRAPS)]
+    again = np.stack([_linear_effects(a, b, b.mean(axis=0, keepdims=True), edges)[0] for a, b in resampled])
     unit = float(scale[-1])
     low, high = np.quantile(again, (0.05, 0.95), axis=0) * unit
     placebo = (np.abs(found[1:]) >= np.abs(found[0])).mean(axis=0)
@@ -192,6 +189,24 @@ def _shares(
 
 def _resample(rows: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(rows[rng.integers(0, len(rows), len(rows))])
+
+
+def _linear_effects(normal: Floats, fault: Floats, windows: Floats, edges: list[tuple[int, int]]) -> Floats:
+    """The same parts in closed form, for the hundreds of refits behind interval and placebo: (windows, nodes).
+
+    In a linear model a node's Shapley value is its total effect on the target times the deviation of its own noise; a
+    test holds this to what dowhy returns.
+    """
+    nodes = normal.shape[1]
+    rows = np.concatenate((normal, fault))
+    weights = np.zeros((nodes, nodes))
+    for node in range(nodes):
+        parents = sorted(cause for cause, effect in edges if effect == node)
+        if parents:
+            design = np.column_stack((np.ones(len(rows)), rows[:, parents]))
+            weights[node, parents] = np.linalg.lstsq(design, rows[:, node], rcond=1e-6)[0][1:]
+    alone = np.eye(nodes) - weights
+    return np.asarray(np.linalg.inv(alone)[-1] * ((windows - normal.mean(axis=0)) @ alone.T))
 
 
 def _effects(normal: Floats, fault: Floats, windows: Floats, edges: list[tuple[int, int]]) -> Floats:

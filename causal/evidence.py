@@ -19,13 +19,26 @@ if TYPE_CHECKING:
     from causal.series import SeriesName
 
 USUAL = 0.7  # scores up to log1p(1) are what normal life shows; a tenth of them is kept to break ties
-# weight of a shared machine, of unexplained traffic, of latency on the way, of latency as a client of nobody known
-_HOST, _TRAFFIC, _WAY, _UNKNOWN = 0.3, 0.5, 1.5, 0.5
 _LOUD = 4.0  # log1p of about 50 deviations: beyond that, louder says little more
 _SAME = {Kind.LATENCY, Kind.CLIENT_LATENCY}  # several series of these show one thing: two of them must agree
 _SEVERAL = 3
 _WAITING = 0.5  # part of a service's latency evidence that its client side must show to explain it
-_VOTES = (1.0, 0.3, 0.15)  # of a service's strongest pieces of evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each sort of evidence counts beside a service's own resources, latency and errors, which count 1."""
+
+    host: float = 0.3  # a machine that others share
+    traffic: float = 0.5  # that no caller's traffic explains
+    way: float = 1.5  # latency on the way to a service
+    unknown: float = 0.5  # latency as a client, of callees nobody declared
+    second: float = 0.3  # a service's second piece of evidence
+    third: float = 0.15
+    counted: float = 4.0  # its share of the time or errors added to the alert; evidence is on a log scale
+
+
+WEIGHTS = Weights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +55,15 @@ class Finding:
 
 
 def weigh(
-    names: Sequence[SeriesName], scores: Sequence[float], shifts: Sequence[float], graph: ServiceGraph
+    names: Sequence[SeriesName],
+    scores: Sequence[float],
+    shifts: Sequence[float],
+    graph: ServiceGraph,
+    weights: Weights = WEIGHTS,
 ) -> dict[str, Finding]:
     """`scores`, `shifts`: one a series, from anomaly.judge; services without a judged series are left out."""
     seen = _Seen.of(names, scores, shifts)
-    own = {service: _own(service, seen, graph) for service in seen.services}
+    own = {service: _own(service, seen, graph, weights) for service in seen.services}
     lost = {service: _lost_calls(service, seen, graph) for service in seen.services}
     client = {s: _unexplained_client(s, seen, graph) for s in seen.services if graph.callees.get(s)}
     rise = {s: seen.up(s, Kind.CLIENT_LATENCY) for s in client}
@@ -54,15 +71,20 @@ def weigh(
     findings = {}
     for service in seen.services:
         by_kind = own[service] | {
-            "way": _WAY * way[service],
-            "stopped calling": _TRAFFIC * max((lost.get(c, 0.0) for c in graph.callees.get(service, ())), default=0.0),
+            "way": weights.way * way[service],
+            "stopped calling": weights.traffic
+            * max((lost.get(c, 0.0) for c in graph.callees.get(service, ())), default=0.0),
         }
         votes = sorted(by_kind.values(), reverse=True)
-        score = sum(vote * weight for vote, weight in zip(votes, _VOTES, strict=False))
+        score = sum(vote * weight for vote, weight in zip(votes, (1.0, weights.second, weights.third), strict=False))
         findings[service] = Finding(
             score, by_kind, _explained_by(service, seen, graph), _waits_for(service, seen, client, way, graph)
         )
     return findings
+
+
+def _most(amounts: Mapping[str, float], services: Sequence[str]) -> float:
+    return max((amounts.get(service, 0.0) for service in services), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +119,17 @@ class _Seen:
         return max(self.up(service, Kind.ERRORS), self.get(service, Kind.SUCCESS))
 
 
-def _own(service: str, seen: _Seen, graph: ServiceGraph) -> dict[str, float]:
+def _own(service: str, seen: _Seen, graph: ServiceGraph, weights: Weights) -> dict[str, float]:
     callees, callers = graph.callees.get(service, ()), graph.callers.get(service, ())
     below = max((seen.get(c, Kind.LATENCY) for c in callees), default=0.0)
     client = seen.get(service, Kind.CLIENT_LATENCY)
     return {
         "resource": seen.get(service, Kind.RESOURCE),
-        "host": _HOST * seen.get(service, Kind.HOST),
+        "host": weights.host * seen.get(service, Kind.HOST),
         "latency": max(0.0, seen.get(service, Kind.LATENCY) - max(below, client)),
         "errors": max(0.0, seen.errors(service) - max((seen.errors(c) for c in callees), default=0.0)),
-        "client latency": 0.0 if callees else _UNKNOWN * client,
-        "traffic": 0.0 if callers else _TRAFFIC * seen.get(service, Kind.TRAFFIC),
+        "client latency": 0.0 if callees else weights.unknown * client,
+        "traffic": 0.0 if callers else weights.traffic * seen.get(service, Kind.TRAFFIC),
     }
 
 

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from causal.changepoint import ChangePoint
-    from causal.evidence import Finding
+    from causal.evidence import Finding, Weights
     from causal.series import Frame
 
 MIN_NORMAL = 10  # samples before the change
 MAX_NORMAL, MAX_FAULT = 4096, 1024  # samples looked at on each side of the change
 _MARGIN_S = 120.0  # a given fault time may be this far off
-_FLOW = 4.0  # weight of the counted share of the alert beside the evidence, which is a log scale
 _OBSERVER, _UNREACHABLE = 0.1, 0.4  # what is left of a score
 _NONE = 1.5  # the score that "none of these" has among those that are not first
 _MAX_RULED_OUT = 5
@@ -86,6 +85,7 @@ def rank(
     target: str | None = None,
     graph: ServiceGraph | None = None,
     seed: int = 0,
+    weights: Weights = evidence.WEIGHTS,
 ) -> Ranking:
     """Rank the causes of what changed at `inject_time` (epoch seconds), or at the change found before `alert_time`.
 
@@ -109,9 +109,9 @@ def rank(
         return _nothing(frame, graph, change)
     entry = SeriesName.parse(target).service if target else None
     shift = seen.shift.tolist()
-    findings = evidence.weigh(frame.names, seen.score.tolist(), shift, graph)
+    findings = evidence.weigh(frame.names, seen.score.tolist(), shift, graph, weights)
     shares = _handed_on(_shares(normal, fault, graph, target), findings)
-    scores, ruled_out = _scores(findings, shares, graph, entry, frame.names)
+    scores, ruled_out = _scores(findings, shares, graph, entry, frame.names, weights)
     order = sorted(scores, key=lambda service: (-scores[service], service))
     sure = probability(
         Circumstances(
@@ -198,12 +198,13 @@ def _scores(
     graph: ServiceGraph,
     entry: str | None,
     names: tuple[SeriesName, ...],
+    weights: Weights = evidence.WEIGHTS,
 ) -> tuple[dict[str, float], tuple[RuledOut, ...]]:
     """A score a service, and why a loud one does not count."""
     reach = graph.reachable(entry) if entry in graph.services and entry is not None else {}
     scores, ruled_out = {}, {}
     for service, finding in findings.items():
-        score = finding.score + _FLOW * shares.get(service, 0.0)
+        score = finding.score + weights.counted * shares.get(service, 0.0)
         if reach and service != entry and graph.callees.get(service) and not graph.callers.get(service):
             score *= _OBSERVER
             ruled_out[service] = "nobody calls it: it is a client of what it sees"

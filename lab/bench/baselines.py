@@ -1,8 +1,8 @@
 """What ranking by metrics is measured against, written compactly: each takes a case and names services, best first.
 
-Sources: NSigma as in Lin et al. 2018 (Microscope) and BARO's robust scorer (Pham et al., FSE 2024), one-sided maxima, a
-series constant on either side dropped; ranked correlation and traversal as in the PetShop benchmark (Hardt et al. 2024);
-CIRCA as in Li et al. 2022, with a given graph only.
+Sources: NSigma and BARO's robust scorer as in Pham et al. (FSE 2024), one-sided maxima, a series constant on either
+side dropped; ranked correlation and traversal as in the PetShop benchmark (Hardt et al. 2024); CIRCA as in Li et al.
+2022, with a given graph only.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from random import Random
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from causal.graph import ServiceGraph
 from causal.rank import Ranking, rank
 from causal.series import Frame
 from tests.causal.worlds import STEP_S, World, shop
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 def ranked(world: World, *, timed: bool = True) -> Ranking:
