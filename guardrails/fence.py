@@ -184,7 +184,8 @@ GRANT SELECT, INSERT ON {SCHEMA}.claim TO {fix};"""
 
     def _revoked(self, owner: str) -> str:
         return f"""
--- The fix role inherits what the owner may do; the application writes as another role.
+-- The fix role inherits what the owner may do; the application writes as another role. REFERENCES stays: a foreign key
+-- needs it, and the commands that could misuse it are fenced below.
 DO $stanch$
 DECLARE relation pg_catalog.regclass;
 BEGIN
@@ -193,11 +194,11 @@ BEGIN
     WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relowner = {literal(quoted(owner)).strip()}::pg_catalog.regrole
   LOOP
     EXECUTE pg_catalog.format(
-      'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON %s FROM %I', relation, {literal(owner).strip()});
+      'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON %s FROM %I', relation, {literal(owner).strip()});
   END LOOP;
 END $stanch$;
 ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
-  REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES FROM {quoted(owner)};"""  # noqa: S608 every part is quoted
+  REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON TABLES FROM {quoted(owner)};"""  # noqa: S608 every part is quoted
 
     def _openings(self) -> tuple[Opening, ...]:
         return tuple(opening for kind in sorted(self.actions) for opening in OPENINGS[kind])

@@ -262,9 +262,11 @@ def _check_typed_string(tokens: Sequence[Token], before: int) -> None:
 
 def _check_attributes(tokens: Sequence[Token], _aliases: set[str]) -> None:
     """`x.f` calls f(x) when x has no column f: so a name that does more than read may not follow a dot."""
-    for token, after in _pairs(tokens):
-        if token.text == "." and after is not None and after.value in OTHER_BUILT_IN:
-            raise Blocked(f"the attribute {after.value} may be a call of that function")
+    for index, token in enumerate(tokens[:-1]):
+        name = tokens[index + 1]
+        is_call = index + 2 < len(tokens) and tokens[index + 2].text == "("  # which _check_calls() judges
+        if token.text == "." and name.value in OTHER_BUILT_IN and not is_call:
+            raise Blocked(f"the attribute {name.value} may be a call of that function")
 
 
 def _only_names(tokens: Sequence[Token], index: int) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from guardrails.index_action import CreateIndexConcurrently
+from guardrails.rendered import NAME_PREFIX
 from guardrails.sql.identifier import qualified
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import MODES, UNKNOWN_RELATIONS
@@ -34,11 +35,14 @@ def _foreign_locks(action: Action, rendered: Rendered) -> list[str]:
     """Every statement is understood, and its named locks stay on the action's relations and below its own limit."""
     found = []
     ours = {folded(qualified(*relation)) for relation in rendered.relations}
+    made = f"{action.schema}.{NAME_PREFIX}"
     for step in rendered.steps:
         for lock in locks_of(step):
-            if MODES[lock.mode] > action.strongest and lock.relation != UNKNOWN_RELATIONS:
+            if lock.relation == UNKNOWN_RELATIONS or folded(lock.relation).startswith(made):
+                continue
+            if MODES[lock.mode] > action.strongest:
                 found.append(f"{lock.mode} on {lock.relation} is more than {action.kind} may take")
-            if lock.relation != UNKNOWN_RELATIONS and not _is_ours(lock.relation, ours, action):
+            if not _is_ours(lock.relation, ours, action):
                 found.append(f"{lock.relation} is no relation of the action")
     for step in (*rendered.cleanup_steps, *rendered.rollback_steps):
         locks_of(step)

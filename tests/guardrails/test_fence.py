@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from guardrails.action import CreateIndexConcurrently, Rendered, render
-from guardrails.fence import Fence, UnusableFence
+from guardrails.action import Action, CreateIndexConcurrently, Rendered, render
+from guardrails.fence import OPENINGS, Fence, UnusableFence
+from tests.guardrails.actions import FIX_ACTIONS, OPT_IN_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,11 @@ def fenced(server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
             CREATE SCHEMA "Sales";
             CREATE TABLE "Sales"."order;s" (id int PRIMARY KEY, "customer id" int, "order" int);
             CREATE INDEX theirs ON "Sales"."order;s" ("order");
+            CREATE TABLE "Sales".customers (id int PRIMARY KEY);
+            ALTER TABLE "Sales"."order;s" ADD CONSTRAINT unchecked CHECK ("order" > -1) NOT VALID;
+            CREATE TABLE "Sales".parts (id int) PARTITION BY RANGE (id);
+            CREATE TABLE "Sales"."part one" PARTITION OF "Sales".parts FOR VALUES FROM (0) TO (10);
+            CREATE TABLE "Sales"."part two" PARTITION OF "Sales".parts FOR VALUES FROM (10) TO (20);
             CREATE FUNCTION "Sales".sweep() RETURNS void LANGUAGE plpgsql SECURITY DEFINER
               AS 'BEGIN DROP TABLE "Sales"."order;s"; END';
             RESET ROLE"""
@@ -128,6 +134,8 @@ def test_the_fix_role_does_the_action_and_nothing_else_that_was_tried(fenced: Em
         run(connection, render(ACTION, "P-1"))
         connection.execute("INSERT INTO stanch_guard.claim VALUES ('A-1', 'run', 0, 'run', 'E-1')")
         assert connection.execute("SELECT kind FROM stanch_guard.claim").fetchall() == [("run",)]
+        for action in FIX_ACTIONS:
+            done_and_proven(connection, fenced, action)
         for statement in FORBIDDEN:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
@@ -137,7 +145,29 @@ def test_the_fix_role_does_the_action_and_nothing_else_that_was_tried(fenced: Em
                 connection.execute('REINDEX TABLE "Sales"."order;s"')
     with psycopg.connect(fenced.dsn(database=DATABASE), autocommit=True) as admin:
         indexes = admin.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'Sales'").fetchall()
-        assert sorted(indexes) == [("order;s_pkey",), ("theirs",)]
+        assert sorted(indexes) == [("customers_pkey",), ("order;s_pkey",), ("theirs",)]
+
+
+def done_and_proven(connection: psycopg.Connection, server: EmbeddedPostgres, action: Action) -> None:
+    rendered = render(action, "P-2")
+    for step in rendered.steps:
+        connection.execute(step.encode(), prepare=True)
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    with psycopg.connect(server.dsn(database=DATABASE), autocommit=True) as admin:
+        assert admin.execute(rendered.proof.encode()).fetchone() == (True,), rendered.command
+    for step in (*rendered.rollback_steps, *rendered.cleanup_steps):
+        connection.execute(step.encode(), prepare=True)
+
+
+@pytest.mark.integration
+def test_the_two_wider_actions_work_where_the_fence_was_opened_for_them(fenced: EmbeddedPostgres) -> None:
+    with psycopg.connect(fenced.dsn(database=DATABASE), autocommit=True) as admin:
+        admin.execute(Fence(DATABASE, (OWNER,), actions=frozenset(OPENINGS)).sql())
+    with as_fix_role(fenced) as connection:
+        for action in OPT_IN_ACTIONS:
+            done_and_proven(connection, fenced, action)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute('DROP TABLE "Sales"."order;s"')
 
 
 @pytest.mark.integration
