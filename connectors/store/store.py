@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,9 +30,13 @@ STATEMENT_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 3.0
 
 
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""An escaped NUL, and not the six characters of its escape, which some text may well contain."""
+
+
 def dumps(value: object) -> str:
     """JSON text for a jsonb column; NUL, which jsonb refuses, becomes U+FFFD."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode().replace("\\u0000", "\\ufffd")
+    return _NUL.sub(r"\1\\ufffd", orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 def jsonb(value: object) -> Jsonb:
