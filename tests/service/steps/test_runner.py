@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.events import Triaged
+from agent.events import StepFailed, Triaged
 from agent.incident import IncidentState, Mode
 from connectors.unreachable import Unreachable
 from service.steps.runner import MAX_ATTEMPTS, Runner
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.events import Event
+    from agent.incident import Incident
     from connectors.store.store import Transaction
     from service.steps.runner import Handler, Held, Save
 
@@ -220,13 +221,21 @@ def test_a_forged_id_changes_nothing(world: World) -> None:
     assert not world.agent.run(2**62)
 
 
-def test_a_failure_that_cannot_be_decided_on_reaches_a_human_too(world: World) -> None:
-    """A check that the skill does not have: its own StepFailed breaks or is dropped, and the step still ends."""
+class Undecided(Runner):
+    """Cannot decide on the failure of a check, as with a skill that was edited meanwhile."""
+
+    def apply(self, tx: Transaction, incident: Incident, event: Event, *, actor: str | None = None) -> Incident:
+        if isinstance(event, StepFailed) and event.check is not None:
+            raise KeyError(event.check)
+        return super().apply(tx, incident, event, actor=actor)
+
+
+def test_a_failure_that_cannot_be_decided_on_ends_its_step_too(world: World) -> None:
     number = world.investigating()
     step = world.add_step("check", number, check="no such check")
-    broken = runner(world, {})
-    assert broken.run(step)
+    assert Undecided(world.database.store(AGENT), SKILLS, {}, "worker").run(step)
     assert world.step(step)["state"] in {"failed", "done"}
+    assert not world.agent.run(step)
     assert world.audit(number)[-1] in {"StepFailed", "dropped"}
 
 
