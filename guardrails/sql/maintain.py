@@ -294,9 +294,10 @@ def _drop_object(cursor: Cursor, what: str) -> Draft:
 
 
 def grant(cursor: Cursor) -> Draft:
-    """GRANT and REVOKE change only catalog rows; they lock no relation."""
+    """GRANT and REVOKE change only catalog rows; from 18 on they hold the weakest lock on a relation meanwhile."""
     draft = Draft("grant")
     cursor.rest()
+    draft.lock(UNKNOWN_RELATIONS, Mode.ACCESS_SHARE)
     draft.does("grant")
     return draft
 
