@@ -42,7 +42,8 @@ SHOWN = (
 @click.option("--json", "json_", is_flag=True, help="A JSON object a run, then one with the memory of each process.")
 def demo(runs: int, json_: bool) -> None:
     """The demo's incident, RUNS times, approved at once. Prints seconds; asserts nothing."""
-    with Production(free_place(ROOT / "var" / "bench"), cache=ROOT / ".cache", scale=Scale(), progress=_quiet) as lab:
+    scale = Scale(policy=(("rate_limit", {"executions": runs, "window_s": 3600}),))
+    with Production(free_place(ROOT / "var" / "bench"), cache=ROOT / ".cache", scale=scale, progress=_quiet) as lab:
         lab.seed(lambda phase, share: click.echo(f"shop's data: {phase} {share:.0%}", err=True))
         began = time.monotonic()
         lab.start_servers()
