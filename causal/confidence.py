@@ -34,7 +34,7 @@ class Circumstances:
 def probability(seen: Circumstances) -> float:
     """That the service ranked first is the cause: 0 to 1."""
     beyond = math.log(max(seen.evidence, 0.05) / max(seen.usual, 0.2))
-    margin = 1.0 - seen.second / max(seen.first, 1e-9)
+    margin = (seen.first - seen.second) / max(seen.first, 1.0)
     target = 1.0 if seen.target is None else min(seen.target, 2.0)
     agreed = seen.counted * min(seen.evidence, 1.5) / 1.5
     x = (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+# Istio, Envoy and OpenTelemetry's service graph name both ends of a call in their labels.
+_CALLER = re.compile(r'\b(?:source|client|caller)(?:_(?:workload|service|app))?="([^"]+)"')
+_CALLEE = re.compile(r'\b(?:destination|server|callee)(?:_(?:workload|service|app))?="([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,12 @@ class ServiceGraph:
             {caller: tuple(sorted(names)) for caller, names in down.items()},
             {callee: tuple(sorted(names)) for callee, names in up.items()},
         )
+
+    @classmethod
+    def from_metrics(cls, metrics: Iterable[str]) -> ServiceGraph:
+        """The calls that metric labels name, as in `requests{source="web",destination="api"}`; empty when none do."""
+        found = ((_CALLER.search(metric), _CALLEE.search(metric)) for metric in metrics)
+        return cls.from_edges([caller[1], callee[1]] for caller, callee in found if caller and callee)
 
     @property
     def services(self) -> frozenset[str]:

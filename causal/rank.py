@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MIN_NORMAL = 10  # samples before the change
 MAX_NORMAL, MAX_FAULT = 4096, 1024  # samples looked at on each side of the change
+_BEFORE_ALERT_S, _BEFORE_ALERT_STEPS = 900.0, 12  # an alert follows its cause within this, whichever is longer
 _MARGIN_S = 120.0  # a given fault time may be this far off
 _OBSERVER, _UNREACHABLE = 0.1, 0.4  # what is left of a score
 _NONE = 1.5  # the score that "none of these" has among those that are not first
@@ -89,12 +90,13 @@ def rank(
 ) -> Ranking:
     """Rank the causes of what changed at `inject_time` (epoch seconds), or at the change found before `alert_time`.
 
-    `target`: the alerting series, `service|metric`. Everything here is deterministic; `seed` breaks exact ties.
+    `target`: the alerting series, `service|metric`. Without `graph` the calls that metric labels name are taken.
+    Everything here is deterministic; `seed` breaks exact ties.
     Raises UnusableInput when the frame is empty; too little data is an abstention.
     """
     if frame.values.size == 0:
         raise UnusableInput("no samples to rank")
-    graph = graph or ServiceGraph()
+    graph = graph or ServiceGraph.from_metrics(name.metric for name in frame.names)
     change = _change(frame, inject_time, alert_time)
     if change is None:
         return _nothing(frame, graph, None)
@@ -131,9 +133,12 @@ def rank(
 
 
 def _change(frame: Frame, inject_time: float | None, alert_time: float | None) -> ChangePoint | None:
-    """The change near the given fault time, which may be off by the margin; else the largest before the alert."""
+    """The change near the given fault time, which may be off; else the largest shortly before the alert."""
     if inject_time is None:
-        return changepoint.estimate(frame, until=np.inf if alert_time is None else alert_time)
+        if alert_time is None:
+            return changepoint.estimate(frame)
+        since = alert_time - max(_BEFORE_ALERT_S, _BEFORE_ALERT_STEPS * frame.step_s)
+        return changepoint.estimate(frame, since=since, until=alert_time) or changepoint.estimate(frame)
     found = changepoint.estimate(frame, since=inject_time - _MARGIN_S, until=inject_time + _MARGIN_S)
     return found or changepoint.ChangePoint(inject_time, inject_time, inject_time)
 
