@@ -99,23 +99,15 @@ class Scene:
     # --- Before and after ----------------------------------------------------------------------------------------
 
     def make_quiet(self) -> None:
-        """The fault is undone, everything runs, nothing is open, and load was normal for a while.
-
-        A busy machine may make the shop slow by itself, which is an alert like any other: the wait begins again.
-        """
+        """The fault is undone, everything runs, nothing is open, and load was normal for a while."""
         self.start_what_is_missing()
         FAULT.undo(self.production.admin_dsn)
         self.incident_id = None
         quiet_for_s = BETWEEN_S if self._was_quiet else BASELINE_S
-        quiet_since: float | None = None
+        undone_at = time.monotonic()
 
         def quiet() -> bool:
-            nonlocal quiet_since
-            if not (self._no_alert() and self._all_over()):
-                quiet_since = None
-                return False
-            quiet_since = quiet_since or time.monotonic()
-            return time.monotonic() - quiet_since >= quiet_for_s
+            return time.monotonic() - undone_at >= quiet_for_s and self._no_alert() and self._all_over()
 
         eventually("the shop is quiet", quiet, within_s=END_S, every_s=1.0)
         self._was_quiet = True

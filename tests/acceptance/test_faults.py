@@ -29,12 +29,12 @@ def test_a_worker_killed_while_it_investigates_leaves_one_proposal_and_the_right
     scene.start_again("worker-agent")
     proposed = scene.until_proposed(key)
     assert proposed["cause"]["id"] == "missing_index"
-    scene.approve(key)
-    ended = scene.until_told(key, "closed")
+    assert scene.decide(key, "deny").is_success
+    ended = scene.until_told(key, "needs_human")
 
-    assert ended["outcome"] == "recovered"
+    assert ended["outcome"] == "no_action"
     assert len(_proposals(scene, key)) == 1
-    assert len(scene.builds()) == 1
+    assert scene.builds() == []
 
 
 def test_an_executor_killed_during_the_build_finds_it_again_and_builds_nothing_twice(scene: Scene) -> None:
