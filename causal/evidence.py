@@ -45,13 +45,13 @@ WEIGHTS = Weights()
 class Finding:
     """`by_kind`: evidence of each sort, ≥ 0. `explained_by`: the callee that shows the same symptom as strongly.
 
-    `waits_for`: the callee on the way to which the time of this service went.
+    `waits_for`: the callees on the way to which its time may have gone, 1 = the likeliest.
     """
 
     score: float
     by_kind: Mapping[str, float] = field(default_factory=dict)
     explained_by: str | None = None
-    waits_for: str | None = None
+    waits_for: Mapping[str, float] = field(default_factory=dict)
 
 
 def weigh(
@@ -167,8 +167,9 @@ def _explained_by(service: str, seen: _Seen, graph: ServiceGraph) -> str | None:
 
 def _waits_for(
     service: str, seen: _Seen, client: Mapping[str, float], way: Mapping[str, float], graph: ServiceGraph
-) -> str | None:
-    """When this service waits as a client and no callee is slow as a server: the callee that is hard to reach."""
+) -> Mapping[str, float]:
+    """When this service waits as a client and no callee is slow as a server: the callees that may be hard to reach."""
     if client.get(service, 0.0) <= _WAITING * seen.get(service, Kind.LATENCY):
-        return None
-    return max((c for c in graph.callees.get(service, ()) if way.get(c, 0.0) > 0), key=lambda c: way[c], default=None)
+        return {}
+    hard = {c: way[c] for c in graph.callees.get(service, ()) if way.get(c, 0.0) > 0}
+    return {callee: amount / max(hard.values()) for callee, amount in hard.items()}

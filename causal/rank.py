@@ -192,8 +192,10 @@ def _handed_on(shares: Mapping[str, float], findings: Mapping[str, Finding]) -> 
     """Time that a service lost on the way to a callee counts there."""
     out = dict(shares)
     for service, finding in findings.items():
-        if finding.waits_for is not None and service in out:
-            out[finding.waits_for] = max(out.get(finding.waits_for, 0.0), out.pop(service))
+        if finding.waits_for and service in out:
+            share = out.pop(service)
+            for callee, part in finding.waits_for.items():
+                out[callee] = max(out.get(callee, 0.0), share * part)
     return out
 
 
