@@ -51,9 +51,30 @@ OPERATORS = frozenset(
 )
 """Built-in operators (pg_operator of 15 to 18), `!=` and the named-argument arrow."""
 
-_BEFORE_BRACKET = KEYWORDS | frozenset(
-    {"by", "over", "filter", "sets", "rollup", "cube", "materialized", "repeatable", "zone", "escape", "first", "next"}
-    | {"within", "varying", "range", "rows", "groups", "of"}
+_AFTER: dict[str, frozenset[str]] = {
+    "by": frozenset({"order", "partition", "group"}),
+    "over": frozenset({")"}),
+    "filter": frozenset({")"}),
+    "repeatable": frozenset({")"}),
+    "sets": frozenset({"grouping"}),
+    "rollup": frozenset({"by", ","}),
+    "cube": frozenset({"by", ","}),
+    "materialized": frozenset({"as", "not"}),
+    "zone": frozenset({"time"}),
+    "first": frozenset({"fetch"}),
+    "next": frozenset({"fetch"}),
+    "varying": frozenset({"bit", "character", "char"}),
+}
+"""Words that are grammar before a bracket only after these; elsewhere a function of users may have the name."""
+_FUNCTION_KEYWORDS = frozenset(
+    """
+    authorization binary collation concurrently cross freeze full ilike inner is isnull join like natural notnull outer
+    overlaps similar tablesample verbose
+    """.split()  # noqa: SIM905 a list of names reads better as text
+)
+"""Keywords that PostgreSQL takes for a function's name where an expression begins (catcode T)."""
+_ENDS_AN_OPERAND = frozenset(
+    {"null", "true", "false", "end", "not", "inner", "left", "right", "full", "outer", "cross"}
 )
 _CALLED_KEYWORDS = frozenset(
     """
@@ -75,6 +96,8 @@ _EXPLAIN_OPTIONS = frozenset(
     | {"memory", "format"}
 )
 _EXPLAIN_VALUES = frozenset({"true", "false", "on", "off", "1", "0", "text", "xml", "json", "yaml", "none", "binary"})
+
+_DECIDED = READABLE | OTHER_BUILT_IN
 
 Answer: TypeAlias = Literal["allow", "block"]
 
@@ -163,11 +186,8 @@ def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
     if before is not None and before.text == ".":
         _check_qualified(tokens, index)
         return
-    if token.kind == "word":
-        if token.value in _CALLED_KEYWORDS or token.value in TYPES:
-            return
-        if token.value in _BEFORE_BRACKET and token.value not in READABLE | OTHER_BUILT_IN:
-            return
+    if token.kind == "word" and _is_grammar(token.value, before):
+        return
     if before is not None and before.kind == "word" and before.value == "as":
         return
     if token.value in aliases and token.value not in OTHER_BUILT_IN and _only_names(tokens, index + 2):
@@ -176,6 +196,27 @@ def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
         _check_setting(tokens[index + 2 : index + 4])
         return
     check_function_name(token.value)
+
+
+def _is_grammar(word: str, before: Token | None) -> bool:
+    """Whether the bracket after this unquoted word belongs to the grammar or to a type, not to a function."""
+    if word in _CALLED_KEYWORDS or word in TYPES:
+        return True
+    if word in _FUNCTION_KEYWORDS or word == "escape":
+        return _after_an_operand(before)
+    if word in KEYWORDS:
+        return word not in _DECIDED
+    return before is not None and before.value in _AFTER.get(word, ())
+
+
+def _after_an_operand(before: Token | None) -> bool:
+    """Whether an expression or relation has just ended, so that a keyword here is an operator or a join."""
+    if before is None:
+        return False
+    if before.kind == "word":
+        name = before.value not in KEYWORDS and before.value not in _AFTER
+        return name or before.value in _ENDS_AN_OPERAND
+    return before.kind in ("name", "string", "number", "parameter") or before.text in (")", "]")
 
 
 def _check_setting(arguments: Sequence[Token]) -> None:

@@ -273,6 +273,14 @@ SELECT filter(1)
 SELECT materialized(1)
 SELECT repeatable(1)
 SELECT 1 FROM x pg_sleep(1)
+SELECT join('x')
+SELECT first(1)
+SELECT 1 FROM t GROUP BY tablesample(1)
+SELECT * FROM rows(1)
+SELECT (filter('x'))
+SELECT 1, overlaps(1)
+SELECT 1 WHERE verbose(1)
+SELECT -binary(1)
 SELECT f(a) FROM t AS f(a)
 SELECT pg_sleep(x) FROM (SELECT 1) AS pg_sleep(x)
 WITH pg_sleep(a) AS (SELECT 1) SELECT pg_sleep(a) FROM pg_sleep
@@ -444,6 +452,8 @@ SELECT interval '1 day' * 2, make_interval(days => 3)
 SELECT * FROM information_schema.columns WHERE table_name = 'orders'
 SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = 'orders'::regclass
 SELECT u.usename, d.datname FROM pg_user u, pg_database d
+SELECT * FROM a JOIN (SELECT 1) b ON true LEFT JOIN (SELECT 2) c ON true WHERE x LIKE ('a' || '%') AND y NOT LIKE ('b')
+SELECT (a, b) OVERLAPS (c, d), like('a', 'b') FROM t NATURAL JOIN (SELECT 1) x
 SELECT similarity('a', 'b'), word_similarity('a', 'b')
 SELECT c.reltuples::bigint, c.relpages FROM pg_class c WHERE c.oid = 'public.orders'::regclass
 """.strip().splitlines()
