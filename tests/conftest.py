@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from connectors.embedded.process import ProcessGroup
 from tests.connectors.store.database import StoreServer
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.connectors.store.database import Database
+
+
+# A busy machine is not a defect, so no example has a deadline. In CI the examples are the same each time; whoever works
+# on the code gets new ones, and a failure found so is written down as an @example.
+settings.register_profile("stanch", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("stanch")
 
 
 @pytest.fixture(scope="session")

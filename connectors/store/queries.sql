@@ -49,12 +49,6 @@ SET state = 'ready', error = %(error)s, owner = NULL, lease_until = NULL, publis
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
 RETURNING id
 
--- name: release_owned
--- A process that starts under its old name holds nothing: what it left behind is due again.
-UPDATE stanch.step SET lease_until = clock_timestamp()
-WHERE state = 'running' AND owner = %(owner)s
-RETURNING id
-
 -- name: due_steps
 -- What a process that polls may run itself: never published, or published and not taken within the grace.
 SELECT id FROM stanch.step
@@ -317,9 +311,13 @@ WHERE a.incident_id = %(incident)s AND a.id > %(after)s ORDER BY a.id LIMIT %(li
 SELECT pg_try_advisory_xact_lock(hashtext('stanch.audit_seal')) AS mine
 
 -- name: unsealed
+-- Ids are given before the commit, so a later one may be sealed first. No transaction of ours is open long enough for
+-- ten thousand others to overtake it, and looking no further back keeps this as fast on a large table as on a small one.
 SELECT a.id, a.at, a.incident_id, a.actor, a.action, a.data
-FROM stanch.audit a LEFT JOIN stanch.audit_seal s ON s.audit_id = a.id
-WHERE s.audit_id IS NULL ORDER BY a.id LIMIT %(limit)s
+FROM stanch.audit a
+WHERE a.id > coalesce((SELECT max(audit_id) FROM stanch.audit_seal), 0) - 10000
+  AND NOT EXISTS (SELECT FROM stanch.audit_seal s WHERE s.audit_id = a.id)
+ORDER BY a.id LIMIT %(limit)s
 
 -- name: seal_head
 SELECT seq, hash, at FROM stanch.audit_seal ORDER BY seq DESC LIMIT 1

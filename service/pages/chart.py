@@ -170,9 +170,14 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
     return -_nice(-low), _nice(high)
 
 
+SMALLEST = 1e-300
+"""Below it a power of ten is no longer exact; nothing measured is that small."""
+
+
 def _nice(value: float) -> float:
     if value <= 0:
         return 0.0
+    value = max(value, SMALLEST)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step for step in NICE if step * power >= value * 0.9999) * power
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.pages import chart, overview, text
@@ -65,6 +65,7 @@ def test_the_threshold_is_within_the_scale_even_when_no_value_comes_near() -> No
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e12, 1e12)), min_size=1, max_size=40))
+@example([5e-324])
 def test_whatever_is_measured_is_drawn_within_the_picture(values: list[float | None]) -> None:
     found = chart.panel([{"name": "a", "times": list(range(len(values))), "values": values}], chart.Marks())
     if found is None:

@@ -23,10 +23,10 @@ MAY = {
     "step": {API: "siu", AGENT: "siu", EXECUTOR: "siu"},
     "evidence": {API: "s", AGENT: "si", EXECUTOR: "si"},
     "proposal": {API: "s", AGENT: "si", EXECUTOR: "s"},
-    "approval": {API: "siu", AGENT: "s", EXECUTOR: "s"},
+    "approval": {API: "sic", AGENT: "s", EXECUTOR: "s"},
     "decision": {API: "si", AGENT: "s", EXECUTOR: "s"},
     "permit": {API: "si", AGENT: "s", EXECUTOR: "s"},
-    "execution": {API: "si", AGENT: "s", EXECUTOR: "su"},
+    "execution": {API: "si", AGENT: "s", EXECUTOR: "sc"},
     "postmortem": {API: "s", AGENT: "siu", EXECUTOR: "s"},
     "change": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "skill_count": {API: "s", AGENT: "si", EXECUTOR: "s"},
@@ -51,14 +51,24 @@ def test_each_role_may_do_exactly_its_own(database: Database, role: str) -> None
     assert found == {table: roles[role] for table, roles in MAY.items()}
 
 
-def test_the_agent_may_mark_a_body_and_not_change_it(database: Database) -> None:
-    with psycopg.connect(database.dsn(AGENT), autocommit=True) as connection:
+@pytest.mark.parametrize(
+    ("role", "table", "may_change"),
+    [
+        (AGENT, "inbox", ["state", "reason"]),
+        (API, "approval", ["state", "version", "decided_at"]),
+        (EXECUTOR, "execution", ["state", "version", "progress", "result", "started_at", "finished_at"]),
+    ],
+)
+def test_a_role_may_change_only_these_columns(
+    database: Database, role: str, table: str, may_change: list[str]
+) -> None:
+    with psycopg.connect(database.dsn(role), autocommit=True) as connection:
         changeable = [
             column
-            for column in _columns(connection, "inbox")
-            if _allowed(connection, _update(sql.Identifier("stanch", "inbox"), [column]))
+            for column in _columns(connection, table)
+            if _allowed(connection, _update(sql.Identifier("stanch", table), [column]))
         ]
-    assert changeable == ["state", "reason"]
+    assert changeable == may_change
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -121,17 +121,6 @@ def test_two_relays_never_publish_the_same_step(fresh_database: Database) -> Non
     assert sorted(taken) == steps
 
 
-def test_what_a_process_left_under_its_name_is_due_at_once(database: Database) -> None:
-    store = database.store(AGENT)
-    with store.transaction() as tx:
-        step = tx.add_step(None, Step("left", "agent"))
-    assert store.claim(step, owner="gone@host:1", lease_s=3600)
-    assert step not in store.due(("agent",), grace_s=0.0)
-    with store.transaction() as tx:
-        assert [row["id"] for row in tx.all("release_owned", owner="gone@host:1")] == [step]
-    assert step in store.due(("agent",), grace_s=0.0, limit=1000)
-
-
 def test_json_with_nul_is_stored_with_a_mark_in_its_place(database: Database) -> None:
     store = database.store(AGENT)
     with store.transaction() as tx:
