@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MIN_BEFORE = 10  # samples of normal life without which nothing can be called unusual
 _CLIP = 8.0  # one wild sample may not place the change
+_LOOKED_AT, _AFTER = 20_000, 1_024  # samples, of them after the latest possible change
 _SERIES = 200  # the series that moved most place it
 
 
@@ -37,6 +38,9 @@ def estimate(frame: Frame, *, since: float = -np.inf, until: float = np.inf) -> 
     last = min(int(np.searchsorted(frame.times, until, side="right")), len(frame.times)) - 1
     if last < first:
         return None
+    stop = min(len(frame.times), last + 1 + _AFTER)
+    start = max(0, stop - _LOOKED_AT)
+    frame, first, last = frame.rows(start, stop), max(MIN_BEFORE, first - start), last - start
     gain = _gain(_standardised(frame.values), first, last)
     best = int(np.argmax(gain))
     near = np.flatnonzero(gain >= gain[best] * 0.95)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 
+LARGEST = 1e140  # beyond it squares and sums overflow; no metric is that large
+
+
 class UnusableInput(ValueError):
     """The input cannot be read as series over time; the message is one line for a person."""
 
@@ -48,7 +51,7 @@ class Frame:
 
     @classmethod
     def from_columns(cls, times: npt.ArrayLike, columns: Mapping[str, npt.ArrayLike]) -> Frame:
-        """Sort by time, keep the last row of a repeated time, read infinities as no data.
+        """Sort by time, keep the last row of a repeated time, read infinities and the absurdly large as no data.
 
         Raises UnusableInput when there is no row, no column, a time that is no number, or lengths that differ.
         """
@@ -72,7 +75,7 @@ class Frame:
             if series.size != order.size:
                 raise UnusableInput(f"column {column!r} has {series.size} samples, the time column {order.size}")
             values[:, j] = series[rows]
-        values[~np.isfinite(values)] = np.nan
+        values[~(np.abs(values) < LARGEST)] = np.nan
         return cls(axis[last], values, names)
 
     @property
