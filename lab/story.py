@@ -38,15 +38,14 @@ class Story:
         return self.console.is_terminal
 
     def chapter(self, name: str, text: str) -> None:
-        self.console.print(Text(f"  {name:<{self._width}}", style="dim") + Text(text))
+        self.console.print(Text.assemble((f"  {name:<{self._width}}", "dim"), text))
 
     def line(self, actor: str, text: str, at: float | None = None) -> None:
         clock = datetime.fromtimestamp(time.time() if at is None else at, UTC).strftime("%H:%M:%S")
-        told = Text(f"{clock}  ", style="dim") + Text(f"{actor:<{self._width}}", style=STYLES.get(actor, ""))
-        self.console.print(told + Text(text))
+        self.console.print(Text.assemble((f"{clock}  ", "dim"), (f"{actor:<{self._width}}", STYLES.get(actor, "")), text))
 
     def under(self, text: str, style: str = "") -> None:
-        self.console.print(Text(" " * (self._width + 10)) + Text(text, style=style))
+        self.console.print(Text.assemble(" " * (self._width + 10), (text, style)))
 
     def plain(self, text: str = "") -> None:
         self.console.print(Text(text))
