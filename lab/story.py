@@ -42,7 +42,8 @@ class Story:
 
     def line(self, actor: str, text: str, at: float | None = None) -> None:
         clock = datetime.fromtimestamp(time.time() if at is None else at, UTC).strftime("%H:%M:%S")
-        self.console.print(Text.assemble((f"{clock}  ", "dim"), (f"{actor:<{self._width}}", STYLES.get(actor, "")), text))
+        who = (f"{actor:<{self._width}}", STYLES.get(actor, ""))
+        self.console.print(Text.assemble((f"{clock}  ", "dim"), who, text))
 
     def under(self, text: str, style: str = "") -> None:
         self.console.print(Text.assemble(" " * (self._width + 10), (text, style)))
