@@ -170,14 +170,19 @@ def _column(column: Column, draft: Draft, relation: str) -> None:
 def _as_query(cursor: Cursor, draft: Draft) -> None:
     if cursor.word() == "execute":
         raise cursor.error("not understood:")
-    tokens = cursor.rest()
-    if tokens and tokens[-1].value == "data":
-        tokens = tokens[: -3 if tokens[-2].value == "no" else -2]
+    tokens = _without_tail(cursor.rest(), ("with", "no", "data"), ("with", "data"))
     query = read_rows(tokens)
     if query.kind != "select":
         raise Unreadable("a query expected after AS")
     draft.locks += query.locks
     draft.operations += query.operations
+
+
+def _without_tail(tokens: tuple[Token, ...], *tails: tuple[str, ...]) -> tuple[Token, ...]:
+    for tail in tails:
+        if tuple(token.value for token in tokens[-len(tail) :]) == tail:
+            return tokens[: -len(tail)]
+    return tokens
 
 
 def create_view(cursor: Cursor, *, replace: bool) -> Draft:
@@ -188,9 +193,12 @@ def create_view(cursor: Cursor, *, replace: bool) -> Draft:
     if cursor.accept("with"):
         cursor.group()
     cursor.expect("as")
-    tokens = cursor.rest()
-    if tokens[-2:] and tokens[-2].value == "check" and tokens[-1].value == "option":
-        tokens = tokens[:-3] if tokens[-3].value == "with" else tokens[:-4]
+    tokens = _without_tail(
+        cursor.rest(),
+        ("with", "check", "option"),
+        ("with", "local", "check", "option"),
+        ("with", "cascaded", "check", "option"),
+    )
     query = read_rows(tokens)
     draft.locks += query.locks
     if replace:

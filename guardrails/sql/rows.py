@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardrails.sql.lex import Unreadable
+
 if TYPE_CHECKING:
     from guardrails.sql.lex import Token
     from guardrails.sql.statement import Draft
@@ -15,6 +17,8 @@ def read_rows(tokens: tuple[Token, ...]) -> Draft:
     Raises:
         Unreadable: sqlglot does not take it for such a statement.
     """
+    if not tokens:
+        raise Unreadable("a query expected at the end")
     from guardrails.sql.query import read_query  # noqa: PLC0415 see above
 
     return read_query(tokens)
