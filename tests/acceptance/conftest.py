@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         production.start_servers()
         production.start_shop()
         production.stack.wait_until_ready()
-        yield Scene(production)
+        with closing(production.api()) as api:
+            yield Scene(production, api)
 
 
 @pytest.fixture

@@ -87,9 +87,9 @@ class SteadyProduction(Production):
 class Scene:
     """Starts each scenario on a shop that is whole and quiet, with every process running."""
 
-    def __init__(self, production: Production) -> None:
+    def __init__(self, production: Production, api: httpx.Client) -> None:
         self.production = production
-        self.api = production.api()
+        self.api = api
         self.incident_id: str | None = None
         self._was_quiet = False
         self._log_from = 0
