@@ -40,7 +40,7 @@ from guardrails.sql.maintain import (
 from guardrails.sql.parse import one_statement
 from guardrails.sql.rows import read_rows
 from guardrails.sql.session import read_copy, read_explain, read_prepare, read_session
-from guardrails.sql.statement import Draft, Statement
+from guardrails.sql.statement import Draft, Statement, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,11 +88,14 @@ def locks_of(sql: str) -> tuple[LockTaken, ...]:
 
 
 def strongest(locks: Iterable[LockTaken]) -> tuple[LockTaken, ...]:
-    """One lock a relation, the strongest, in the order of first mention."""
+    """One lock a relation, the strongest, in the order and spelling of first mention."""
+    spelled: dict[str, str] = {}
     best: dict[str, Mode] = {}
     for lock in locks:
-        best[lock.relation] = max(best.get(lock.relation, Mode.ACCESS_SHARE), MODES[lock.mode])
-    return tuple(LockTaken(relation, mode.spelling) for relation, mode in best.items())
+        key = folded(lock.relation)
+        spelled.setdefault(key, lock.relation)
+        best[key] = max(best.get(key, Mode.ACCESS_SHARE), MODES[lock.mode])
+    return tuple(LockTaken(spelled[key], mode.spelling) for key, mode in best.items())
 
 
 def _draft(tokens: tuple[Token, ...]) -> Draft:
