@@ -15,7 +15,7 @@ from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import UNKNOWN_RELATIONS, LockTaken, Mode
 from guardrails.sql.locks import locks_of, strongest
 from guardrails.sql.rendered import differences
-from guardrails.verdict import Finding, Refused, Risk, Verdict
+from guardrails.verdict import RISKS, Finding, Refused, Risk, Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,7 +52,7 @@ def judge(action: Action, facts: Facts, policy: Policy, *, proposal_id: str) -> 
     """
     rendered = render(action, proposal_id)
     findings = tuple(_own_errors(action, rendered)) + preflight(action, rendered, facts, policy)
-    risk = risk_of(action, facts.environment, _table_bytes(action, facts), policy)
+    risk = risk_of(action, facts.environment, _table_bytes(action, facts), policy, facts.now)
     return Verdict(
         allowed=all(finding.level != "refuse" for finding in findings),
         risk=risk,
@@ -63,14 +63,16 @@ def judge(action: Action, facts: Facts, policy: Policy, *, proposal_id: str) -> 
     )
 
 
-def risk_of(action: Action, environment: str, table_bytes: int | None, policy: Policy) -> Risk:
-    """From what is done, where, and to how much data. table_bytes None = not visible."""
+def risk_of(action: Action, environment: str, table_bytes: int | None, policy: Policy, now: datetime) -> Risk:
+    """From what is done, where, when, and to how much data. table_bytes None = not visible."""
     if table_bytes is not None and table_bytes >= policy.large_table_bytes:
         return "high"
-    risk = RISK_IN_PRODUCTION[action.kind]
-    if (environment or PRODUCTION) == PRODUCTION:
-        return risk
-    return "medium" if risk == "high" else "low"
+    level = RISKS.index(RISK_IN_PRODUCTION[action.kind])
+    if (environment or PRODUCTION) != PRODUCTION:
+        level -= 1
+    if policy.is_busy(now):
+        level += 1
+    return RISKS[min(max(level, 0), len(RISKS) - 1)]
 
 
 def admit(
@@ -104,7 +106,7 @@ def admit(
             *_document_reasons(action, rendered, document, approved_digest, target_identity),
             *_time_reasons(document, start_by, now, paused, policy, action),
         ]
-        risk = risk_of(action, environment, None if facts is None else _table_bytes(action, facts), policy)
+        risk = risk_of(action, environment, None if facts is None else _table_bytes(action, facts), policy, now)
         needed = max(policy.approvers_needed(risk), _count(document, "approvers_needed"))
         people, permit_reasons = _signers(permits, approval_id, approved_digest, document, policy, keys, target)
     except (UnknownAction, UnusableDocument) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 
 from guardrails.action import KINDS
 from guardrails.canonical import UnusableDocument, moment
@@ -39,6 +39,19 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True)
+class BusyHours:
+    """Every risk counts one more on these weekdays (0 = Monday) from begins until ends, in UTC."""
+
+    days: frozenset[int]
+    begins: time
+    ends: time
+
+    def holds(self, now: datetime) -> bool:
+        clock = now.astimezone(UTC)
+        return clock.weekday() in self.days and self.begins <= clock.time() < self.ends
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimit:
     """At most this many executions within the last window_s on one target."""
 
@@ -60,6 +73,7 @@ class Policy:
     self_approval_in: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
     freezes: tuple[Freeze, ...] = ()
+    busy_hours: tuple[BusyHours, ...] = ()
     rate_limit: RateLimit = RateLimit()
     large_table_bytes: int = 500 * 1024**3
     long_transaction_s: float = 60.0
@@ -83,6 +97,7 @@ class Policy:
             self_approval_in=_environments(_or(section.get("self_approval_in"), ())),
             never=_never(_or(section.get("never"), ())),
             freezes=_freezes(_or(section.get("freeze"), ())),
+            busy_hours=_busy_hours(_or(section.get("busy_hours"), ())),
             rate_limit=_rate_limit(_or(section.get("rate_limit"), {})),
             large_table_bytes=int(_number(section, "large_table_bytes", default.large_table_bytes)),
             long_transaction_s=_seconds(section, "long_transaction_s", default.long_transaction_s),
@@ -97,6 +112,9 @@ class Policy:
             return False
         return any(approver.person == person and approver.covers(target) for approver in self.approvers)
 
+    def is_busy(self, now: datetime) -> bool:
+        return any(hours.holds(now) for hours in self.busy_hours)
+
     def frozen_by(self, now: datetime) -> Freeze | None:
         """The freeze that holds now, if one does."""
         return next((freeze for freeze in self.freezes if freeze.begins <= now < freeze.ends), None)
@@ -110,6 +128,7 @@ _KEYS = frozenset(
         "self_approval_in",
         "never",
         "freeze",
+        "busy_hours",
         "rate_limit",
         "large_table_bytes",
         "long_transaction_s",
@@ -211,6 +230,35 @@ def _freeze(section: Mapping[str, object]) -> Freeze:
     if ends <= begins:
         raise UnusablePolicy("a freeze ends before it begins")
     return Freeze(begins, ends, _text("the reason of a freeze", section.get("reason")))
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _busy_hours(value: object) -> tuple[BusyHours, ...]:
+    return tuple(_busy(_mapping("busy hours", item)) for item in _sequence("busy_hours", value))
+
+
+def _busy(section: Mapping[str, object]) -> BusyHours:
+    if unknown := sorted(set(section) - {"days", "from", "until"}):
+        raise UnusablePolicy(f"busy hours have no key {unknown[0]!r}; known: days, from, until (UTC)")
+    days = {_text("a day", item).lower() for item in _sequence("days", _or(section.get("days"), _DAYS))}
+    if wrong := sorted(days - set(_DAYS)):
+        raise UnusablePolicy(f"{wrong[0]!r} is no day; write {', '.join(_DAYS)}")
+    begins, ends = _clock(section.get("from")), _clock(section.get("until"))
+    if ends <= begins:
+        raise UnusablePolicy("busy hours end before they begin; write two entries for a span over midnight")
+    return BusyHours(frozenset(_DAYS.index(day) for day in days), begins, ends)
+
+
+def _clock(value: object) -> time:
+    try:
+        clock = time.fromisoformat(_text("a time of day", value))
+    except ValueError as error:
+        raise UnusablePolicy(f"not a time of day: {value!r}; write '08:00'") from error
+    if clock.tzinfo is not None:
+        raise UnusablePolicy("busy hours are in UTC; leave the zone out")
+    return clock
 
 
 def _moment(value: object) -> datetime:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from connectors.unreachable import Unreachable
 from guardrails.sql.check import Report, UnusableVersion, check, version_num
 from guardrails.sql.lock import UNKNOWN_RELATIONS
 from guardrails.sql.readonly import check_readonly
@@ -139,7 +140,10 @@ def _checked(body: dict[str, Any], catalog: Catalog | None) -> dict[str, Any]:
         version = None if given is None else version_num(str(given))
     except UnusableVersion as error:
         raise _BadLine(str(error)) from error
-    report = _with_catalog(check(body["sql"], version=version, in_transaction=bool(wrapped)), catalog)
+    try:
+        report = _with_catalog(check(body["sql"], version=version, in_transaction=bool(wrapped)), catalog)
+    except Unreachable as error:
+        raise _BadLine(str(error)) from error
     return {
         "verdict": report.verdict,
         "findings": [

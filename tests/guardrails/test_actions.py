@@ -10,7 +10,7 @@ from guardrails.sql.check import check
 from guardrails.sql.readonly import check_readonly
 from guardrails.sql.rendered import differences
 from tests.guardrails.actions import EVERY_ACTION, SERVER_ACTIONS, STARTED
-from tests.guardrails.examples import facts
+from tests.guardrails.examples import NOW, facts
 
 NAMES = [f"{action.kind}-{index}" for index, action in enumerate(EVERY_ACTION)]
 MISUSE_OF_THE_LIST = {
@@ -62,8 +62,8 @@ def test_the_risk_is_high_where_nothing_brings_it_back() -> None:
     policy = Policy()
     for action in SERVER_ACTIONS:
         if action.kind in ("rollback_prepared", "drop_replication_slot", "alter_system_reload"):
-            assert risk_of(action, "production", None, policy) == "high"
-            assert risk_of(action, "staging", None, policy) == "medium"
+            assert risk_of(action, "production", None, policy, NOW) == "high"
+            assert risk_of(action, "staging", None, policy, NOW) == "medium"
 
 
 def test_a_session_that_is_gone_is_not_cancelled() -> None:

@@ -98,6 +98,12 @@ def test_the_risk_follows_from_environment_and_size() -> None:
     assert (huge.risk, huge.approvers_needed) == ("high", 2)
 
 
+def test_busy_hours_raise_the_risk_by_one() -> None:
+    busy = Policy.from_mapping({"policy": {"busy_hours": [{"from": "00:00", "until": "23:59"}]}})
+    assert judged(policy=busy).risk == "high"
+    assert judged(policy=busy, environment="staging").risk == "medium"
+
+
 def test_the_never_list_and_a_freeze_refuse() -> None:
     never = Policy.from_mapping({"approvers": ["ada"], "policy": {"never": ["create_index_concurrently"]}})
     assert "never_list" in rules(judged(policy=never), "refuse")

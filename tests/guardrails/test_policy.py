@@ -44,6 +44,14 @@ def test_a_freeze_holds_from_its_beginning_to_just_before_its_end() -> None:
     assert policy.frozen_by(datetime(2026, 12, 27, tzinfo=UTC)) is None
 
 
+def test_busy_hours_hold_on_their_days_only() -> None:
+    policy = Policy.from_mapping({"policy": {"busy_hours": [{"days": ["sat"], "from": "08:00", "until": "18:00"}]}})
+    saturday = datetime(2026, 11, 21, 17, 59, tzinfo=UTC)
+    assert policy.is_busy(saturday)
+    assert not policy.is_busy(saturday.replace(hour=18))
+    assert not policy.is_busy(saturday.replace(day=20))
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -62,6 +70,11 @@ def test_a_freeze_holds_from_its_beginning_to_just_before_its_end() -> None:
         {"policy": {"freeze": [{"from": "2026-12-24", "until": "2026-12-27", "reason": "no zone"}]}},
         {"policy": {"freeze": [{"from": "2026-12-27T00:00Z", "until": "2026-12-24T00:00Z", "reason": "backwards"}]}},
         {"policy": {"freeze": [{"from": "2026-12-24T00:00Z", "until": "2026-12-27T00:00Z"}]}},
+        {"policy": {"busy_hours": [{"from": "18:00", "until": "08:00"}]}},
+        {"policy": {"busy_hours": [{"from": "8", "until": "9"}]}},
+        {"policy": {"busy_hours": [{"days": ["someday"], "from": "08:00", "until": "09:00"}]}},
+        {"policy": {"busy_hours": [{"from": "08:00+02:00", "until": "09:00"}]}},
+        {"policy": {"busy_hours": {"from": "08:00"}}},
         {"policy": {"rate_limit": {"executions": -1}}},
         {"policy": {"rate_limit": {"per_hour": 3}}},
         {"policy": []},
