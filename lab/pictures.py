@@ -55,8 +55,7 @@ class Camera:
     def take(self, url: str, name: str, *, width: int, height: int, dark: bool = False) -> None:
         with tempfile.TemporaryDirectory() as profile:
             argv = [self._program, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]
-            # Without scripts the page does not wait for live updates, and shows what it shows without them.
-            argv += ["--blink-settings=scriptEnabled=false" + (",preferredColorScheme=0" if dark else "")]
+            argv += ["--blink-settings=preferredColorScheme=0"] if dark else []
             argv += [f"--screenshot={self._out / name}", url]
             subprocess.run(argv, check=True, capture_output=True, timeout=60)
 
