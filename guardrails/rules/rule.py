@@ -19,7 +19,8 @@ class Context:
     """Where a statement stands. version_num as server_version_num, None = not known, which counts as the newest.
 
     new_relations were made earlier in the same script, so nobody uses them yet. earlier are the operations of the same
-    transaction. lock_timeout: the script has set one.
+    transaction. lock_timeout: the script has set one. proven are the (relation, column) that a CHECK validated earlier
+    in the script keeps from being null.
     """
 
     statement: Statement
@@ -28,6 +29,7 @@ class Context:
     new_relations: frozenset[str] = frozenset()
     earlier: tuple[Operation, ...] = ()
     lock_timeout: bool = False
+    proven: frozenset[tuple[str, str]] = frozenset()
 
     def is_new(self, relation: str) -> bool:
         return folded(relation) in self.new_relations

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guardrails.rules.rule import Rule
+from guardrails.sql.statement import folded
+
+if TYPE_CHECKING:
+    from guardrails.rules.rule import Context
+    from guardrails.sql.statement import Operation
+
+
+def _scans(operation: Operation, context: Context) -> bool:
+    return (folded(operation.relation), folded(operation.column)) not in context.proven or any(
+        other.name == "drop_constraint" for other in context.statement.operations
+    )
+
 
 RULE = Rule(
     name="set_not_null",
@@ -13,4 +27,5 @@ RULE = Rule(
         "ALTER TABLE {relation} ADD CONSTRAINT … CHECK ({column} IS NOT NULL) NOT VALID; VALIDATE CONSTRAINT "
         "…; then, in a transaction of its own, SET NOT NULL (12 and later skip the scan) and drop the CHECK"
     ),
+    applies=_scans,
 )

@@ -57,6 +57,8 @@ class _Script:
     new_relations: set[str] = field(default_factory=set)
     earlier: list[Operation] = field(default_factory=list)
     strongly_locked: str = ""
+    not_null_checks: dict[tuple[str, str], str] = field(default_factory=dict)
+    proven: set[tuple[str, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     locks: list[LockTaken] = field(default_factory=list)
     rewrites: list[str] = field(default_factory=list)
@@ -135,6 +137,7 @@ def _apply(script: _Script, statement: Statement) -> None:
         frozenset(script.new_relations | {folded(name) for name in statement.creates}),
         tuple(script.earlier),
         script.lock_timeout,
+        frozenset(script.proven),
     )
     for operation in operations:
         for rule in _BY_OPERATION.get(operation.name, ()):
@@ -168,10 +171,22 @@ def _strong(script: _Script, statement: Statement) -> LockTaken | None:
     return None
 
 
+def _prove(script: _Script, operation: Operation) -> None:
+    """A CHECK (column IS NOT NULL) counts once it was validated, and until it is dropped."""
+    constraint = (folded(operation.relation), folded(operation.detail))
+    if operation.name == "add_check" and operation.column and operation.detail:
+        script.not_null_checks[constraint] = folded(operation.column)
+    elif operation.name == "validate_constraint" and constraint in script.not_null_checks:
+        script.proven.add((constraint[0], script.not_null_checks[constraint]))
+    elif operation.name == "drop_constraint" and constraint in script.not_null_checks:
+        script.proven.discard((constraint[0], script.not_null_checks.pop(constraint)))
+
+
 def _remember(script: _Script, statement: Statement, locks: list[LockTaken]) -> None:
     for operation in statement.operations:
         if operation.name == "set" and operation.detail == "lock_timeout":
             script.lock_timeout = operation.column.strip("'") not in ("0", "default")
+        _prove(script, operation)
     if statement.kind == "begin":
         script.in_transaction = True
     elif statement.kind in ("commit", "rollback", "prepare transaction"):

@@ -43,7 +43,10 @@ class Column:
 
 @dataclass(slots=True)
 class Constraint:
-    """kind is check, unique, primary key, exclude, foreign key or not null. references is the other table of a key."""
+    """kind is check, unique, primary key, exclude, foreign key or not null.
+
+    references is the other table of a key; column is set for not null, and for a CHECK that says no more than that.
+    """
 
     kind: str
     name: str = ""
@@ -241,8 +244,7 @@ def read_constraint(cursor: Cursor) -> Constraint:
 
 def _constraint_body(cursor: Cursor) -> Constraint:
     if cursor.accept("check"):
-        cursor.group()
-        return Constraint("check")
+        return Constraint("check", column=_never_null(cursor.group()))
     if cursor.accept("not", "null"):
         return Constraint("not null", column=cursor.name())
     if cursor.accept("unique"):
@@ -255,6 +257,13 @@ def _constraint_body(cursor: Cursor) -> Constraint:
     cursor.group()
     cursor.expect("references")
     return Constraint("foreign key", references=_references(cursor))
+
+
+def _never_null(condition: tuple[Token, ...]) -> str:
+    """The column of a condition that is nothing but `column IS NOT NULL`; else empty."""
+    if [token.value for token in condition[1:]] == ["is", "not", "null"] and condition[0].kind in ("word", "name"):
+        return condition[0].text
+    return ""
 
 
 def _index_constraint(cursor: Cursor, constraint: Constraint) -> Constraint:

@@ -52,6 +52,27 @@ def test_a_table_that_was_there_is_not_spared_by_a_namesake_in_another_schema() 
     assert check("CREATE TABLE s.n (id bigint); DROP TABLE n").verdict == "refuse"
 
 
+PROVEN = (
+    "ALTER TABLE t ADD CONSTRAINT n CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT n;"
+    " ALTER TABLE t ALTER a SET NOT NULL"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict"),
+    [
+        (PROVEN, "allow"),
+        (PROVEN.replace("ALTER a SET", "ALTER b SET"), "refuse"),
+        (PROVEN.replace("VALIDATE CONSTRAINT n", "VALIDATE CONSTRAINT m"), "refuse"),
+        (PROVEN.replace("a IS NOT NULL)", "a IS NOT NULL OR b > 1)"), "refuse"),
+        (PROVEN + ", DROP CONSTRAINT n", "refuse"),
+        (PROVEN.replace("; ALTER TABLE t ALTER", "; ALTER TABLE t DROP CONSTRAINT n; ALTER TABLE t ALTER"), "refuse"),
+    ],
+)
+def test_set_not_null_passes_only_where_a_validated_check_proves_it(script: str, verdict: str) -> None:
+    assert check(script).verdict == verdict
+
+
 def test_too_many_statements_are_refused_as_a_whole() -> None:
     assert check("SELECT 1;" * MAX_STATEMENTS).verdict == "allow"
     assert check("SELECT 1;" * (MAX_STATEMENTS + 1)).verdict == "refuse"
