@@ -36,7 +36,8 @@ def probability(seen: Circumstances) -> float:
     beyond = math.log(max(seen.evidence, 0.05) / max(seen.usual, 0.2))
     margin = (seen.first - seen.second) / max(seen.first, 1.0)
     target = 1.0 if seen.target is None else min(seen.target, 2.0)
-    agreed = seen.counted * min(seen.evidence, 1.5) / 1.5
+    # What was counted speaks against a service only as far as its own series and the alert moved too.
+    agreed = seen.counted * min(seen.evidence, 1.5) / 1.5 * min(target, 1.0)
     x = (
         _CONSTANT
         + _EVIDENCE * min(seen.evidence, 5.0)
