@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 MAX_BYTES = 512 * 1024
 """Cap on the text of one input, checked before anything reads it."""
-MAX_TOKENS = 40_000
+MAX_TOKENS = 20_000
 MAX_DEPTH = 100
 """Cap on nested brackets; real queries stay below 30."""
 

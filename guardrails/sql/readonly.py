@@ -74,7 +74,7 @@ _FUNCTION_KEYWORDS = frozenset(
 )
 """Keywords that PostgreSQL takes for a function's name where an expression begins (catcode T)."""
 _ENDS_AN_OPERAND = frozenset(
-    {"null", "true", "false", "end", "not", "inner", "left", "right", "full", "outer", "cross"}
+    {"natural", "null", "true", "false", "end", "not", "inner", "left", "right", "full", "outer", "cross"}
 )
 _CALLED_KEYWORDS = frozenset(
     """
