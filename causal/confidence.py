@@ -1,8 +1,8 @@
 """How sure to be of the first cause: a probability that was right about as often as it says.
 
 A logistic curve over five things a person would ask. Its weights were fitted on the development cases, fault-free
-windows of the same systems and generated worlds together, each system weighing the same (docs/causal.md has figures,
-also with each system left out of the fit); all were held to be ≥ 0.
+windows of the same systems and generated worlds together, all held to be ≥ 0 (docs/causal.md: how, and with each
+system left out).
 """
 
 from __future__ import annotations
