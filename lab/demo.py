@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from lab.production import Production, follow
 from lab.stack import PERSON
 
 if TYPE_CHECKING:
+    from connectors.embedded.server import EmbeddedServer
     from lab.faults import Fault
     from lab.story import Story
 
@@ -62,6 +64,47 @@ def between(start: float | None, end: float | None) -> float | None:
 
 def epoch(text: str | None) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def set_up(production: Production, story: Story, began: float) -> None:
+    """Starts everything and says what it is. began: time.monotonic() when the command was called."""
+    phases: set[str] = set()
+
+    def seeded(phase: str, share: float) -> None:
+        if phase not in phases:
+            phases.add(phase)
+            story.chapter("shop's data", f"{phase} ({share:.0%})")
+
+    start = time.monotonic()
+    if production.seed(seeded):
+        story.chapter("shop's data", f"made and cached, {time.monotonic() - start:.0f} s, once")
+    start = time.monotonic()
+    production.start_servers()
+    production.start_shop()
+    parts: list[EmbeddedServer] = [
+        production.stack.store, production.stack.broker, production.prometheus, production.alertmanager
+    ]  # fmt: skip
+    named = " · ".join(f"{one.product} {one.version} ({one.origin})" for one in parts)
+    story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
+    rates = production.shop.rates
+    orders = f"{production.scale.rows / 1e6:.1f} M orders"
+    story.chapter("shop", f"storefront → orders → orders-db, {orders}, {rates.reads + rates.writes:.0f} requests/s")
+    story.chapter("dashboard", f"{production.stack.login_url}   up after {time.monotonic() - began:.0f} s")
+    story.plain()
+
+
+def normal_load(production: Production, story: Story) -> None:
+    """The minute that the ranking compares with."""
+
+    def note() -> str:
+        p99 = production.p99_seconds()
+        return "" if p99 is None else f"p99 {p99:.2f} s"
+
+    def mend() -> None:
+        production.stack.mend(lambda text: story.line("servers", text))
+
+    story.wait("normal load", NORMAL_LOAD_S, note, mend)
+    story.plain()
 
 
 Approver = Callable[[Mapping[str, Any]], None]
@@ -149,7 +192,8 @@ class Teller:
         if incident["skill"] and self._once((key, "skill")):
             self._story.line(key, f"opened, skill {incident['skill']}", run.opened_at)
         for row in incident["evidence"]:
-            if row["status"] in {"yes", "note"} and self._once((key, row["id"])):
+            told = row["status"] in {"yes", "note"} and row["check"] != "verification"
+            if told and self._once((key, row["id"])):
                 self._story.line("evidence", row["summary"], epoch(row["at"]))
         if incident["cause"] and self._once((key, "cause")):
             self._tell_causes(incident)
@@ -206,7 +250,7 @@ class Teller:
 
     def _tell_progress(self, name: str, progress: Mapping[str, Any]) -> None:
         percent = progress["percent"]
-        step = progress["phase"] if percent is None else (progress["phase"], int(percent // 25))
+        step = progress["phase"] if percent is None else (progress["phase"], int(percent // 50))
         if self._once((name, step)):
             filled = "" if percent is None else f"   {'▓' * int(percent // 5):░<20} {percent:.0f} %"
             self._story.line("executor", f"{progress['phase']}{filled}")
@@ -223,7 +267,7 @@ class Teller:
             story.line("needs human", incident["why"])
         path = self._production.stack.data_dir / "postmortems" / f"{incident['id']}.md"
         if path.is_file():
-            story.line("postmortem", str(path))
+            story.line("postmortem", os.path.relpath(path))
         if incident["outcome"] == "recovered" and incident["cause"]:
             cause = incident["cause"]["title"].lower()
             story.line("learned", f"{incident['skill']}: one verified fix for {cause} counted")

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from connectors.embedded.process import ServerFailed
-from lab.demo import NORMAL_LOAD_S, Teller, approve_at_once, summary
+from lab.demo import Teller, approve_at_once, normal_load, set_up, summary
 from lab.faults import named
 from lab.production import Production, Scale, free_place
 from lab.story import Story
@@ -64,14 +64,12 @@ def make(out: Path) -> None:
     """One incident, photographed while it waits for a decision and when it is over."""
     out.mkdir(parents=True, exist_ok=True)
     camera = Camera(out)
-    console = Console(record=True, highlight=False, width=124, force_terminal=True, soft_wrap=True)
+    console = Console(record=True, highlight=False, width=150, force_terminal=True, soft_wrap=True)
     story = Story(console)
     place = free_place(ROOT / "var" / "pictures")
     with Production(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as lab:
-        lab.seed(lambda phase, share: console.out(f"{phase} {share:.0%}"))
-        lab.start_servers()
-        lab.start_shop()
-        time.sleep(NORMAL_LOAD_S)
+        set_up(lab, story, time.monotonic())
+        normal_load(lab, story)
         approve = approve_at_once(lab, story)
 
         def photograph_first(incident: Mapping[str, Any]) -> None:
@@ -87,7 +85,7 @@ def make(out: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as page:
         page.write(text)
         page.flush()
-        camera.take(f"file://{page.name}", "terminal.png", width=1080, height=60 + 20 * text.count("\n"))
+        camera.take(f"file://{page.name}", "terminal.png", width=1290, height=60 + 20 * text.count("\n"))
 
 
 def shoot(camera: Camera, lab: Production, key: str, moment: str) -> None:

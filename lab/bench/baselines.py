@@ -37,17 +37,17 @@ def robust_scorer(case: Case) -> list[str]:
 
 
 def ranked_correlation(case: Case) -> list[str]:
-    """Rank correlation with the alerting series over the whole case, among series beyond three sigmas."""
-    goal = case.frame.column(SeriesName.parse(case.target)) if case.target else None
-    if goal is None:
+    """Rank correlation with the alerting series over the whole case, among the same KPI of services beyond 3 sigmas."""
+    goal = SeriesName.parse(case.target) if case.target else None
+    data = case.frame.column(goal) if goal else None
+    if goal is None or data is None:
         return []
-    normal, fault = _sides(case)
-    loud = np.nanmax(_filled(np.abs((fault - _mean(normal)) / _std(normal))), axis=0)
-    scores = np.full(len(case.frame.names), -np.inf)
-    for j in np.flatnonzero(loud > ANOMALOUS):
-        if str(case.frame.names[j]) != case.target:
-            scores[j] = _spearman(case.frame.values[:, j], goal)
-    return _services(case.frame, scores)
+    series = _series(case.frame, kind_of(goal.metric), goal.metric)
+    loud = _by_service(case, kind_of(goal.metric), goal.metric)
+    scores = {service: _spearman(series[service], data) for service in series if loud[service] > ANOMALOUS}
+    scores.pop(goal.service, None)
+    calm = [service for service in series if service not in scores]
+    return sorted(scores, key=lambda service: -scores[service]) + sorted(calm, key=lambda service: -loud[service])
 
 
 def traversal(case: Case) -> list[str]:

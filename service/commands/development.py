@@ -17,7 +17,6 @@ from service.settings import load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connectors.embedded.server import EmbeddedServer
     from lab.faults import Fault
     from lab.production import Production
     from lab.story import Story
@@ -37,6 +36,7 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
 
     Exit 0 only after a verified recovery. Ctrl-C stops everything.
     """
+    from lab.demo import set_up
     from lab.faults import named
     from lab.production import Production, Scale, free_place
     from lab.stack import usual_port
@@ -55,7 +55,8 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
     try:
         place, port = free_place(data_dir / "demo"), usual_port()
         with Production(place, cache=CACHE, scale=scale, progress=_quiet, port=port) as production:
-            _set_up(production, story, data_dir, began)
+            set_up(production, story, began)
+            production.stack.save_cli_access(data_dir)
             outcome = _tell(production, story, chosen, person=stay)
             if stay:
                 _stay(production, story)
@@ -72,53 +73,22 @@ def _quiet(_line: str) -> None:
 
 
 def stop_on_signals() -> None:
-    """SIGTERM ends as Ctrl-C does: everything that was started is stopped."""
+    """SIGTERM ends as Ctrl-C does: everything that was started is stopped.
+
+    SIGINT too, for a shell that starts us in the background has it ignored.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
-
-
-def _set_up(production: Production, story: Story, data_dir: Path, began: float) -> None:
-    phases: set[str] = set()
-
-    def seeded(phase: str, share: float) -> None:
-        if phase not in phases:
-            phases.add(phase)
-            story.chapter("shop's data", f"{phase} ({share:.0%})")
-
-    start = time.monotonic()
-    if production.seed(seeded):
-        story.chapter("shop's data", f"made and cached, {time.monotonic() - start:.0f} s, once")
-    start = time.monotonic()
-    production.start_servers()
-    production.start_shop()
-    parts: list[EmbeddedServer] = [
-        production.stack.store, production.stack.broker, production.prometheus, production.alertmanager
-    ]  # fmt: skip
-    named = " · ".join(f"{one.product} {one.version} ({one.origin})" for one in parts)
-    story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
-    story.chapter("shop", f"storefront → orders → orders-db, {production.scale.rows / 1e6:.1f} M orders, "
-                  f"{production.shop.rates.reads + production.shop.rates.writes:.0f} requests/s")  # fmt: skip
-    production.stack.save_cli_access(data_dir)
-    story.chapter("dashboard", f"{production.stack.login_url}   up after {time.monotonic() - began:.0f} s")
-    story.plain()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def _tell(production: Production, story: Story, fault: Fault, *, person: bool) -> str | None:
-    from lab.demo import NORMAL_LOAD_S, Teller, approve_at_once, summary
+    from lab.demo import Teller, approve_at_once, normal_load, summary
 
-    def note() -> str:
-        p99 = production.p99_seconds()
-        return "" if p99 is None else f"p99 {p99:.2f} s"
-
-    def mend() -> None:
-        production.stack.mend(lambda text: story.line("servers", text))
-
-    story.wait("normal load", NORMAL_LOAD_S, note, mend)
-    story.plain()
+    normal_load(production, story)
     run = Teller(production, story, None if person else approve_at_once(production, story)).run(fault)
     story.plain()
     story.under(summary(run), "bold")
