@@ -31,7 +31,10 @@ POINTS_SHOWN = 600
 
 
 def ask_causal(ports: Ports, incident: Incident, skill: Skill, asked: Check) -> Found:  # noqa: ARG001 one signature
-    """`target_leads`: yes when the ranking puts the target first; any other query: yes when any service stands out."""
+    """`target_leads`: yes when the ranking puts first the target or who calls it; else yes when any service stands out.
+
+    A database's slowness queues up in its caller's connection pool, so the metrics of the two speak for the same cause.
+    """
     frame, target = pull(ports, incident)
     if frame is None:
         return Found("not_visible", "no metric has samples round the alert", {})
@@ -43,9 +46,15 @@ def ask_causal(ports: Ports, incident: Incident, skill: Skill, asked: Check) -> 
     says = f"{first.service} explains the metrics best ({first.probability:.2f})"
     others = ", ".join(f"{one.service} {one.probability:.2f}" for one in ranking.services[1:3])
     summary = f"{says}, then {others}" if others else says
-    if asked.query == "target_leads":
-        return Found("yes" if first.service == incident.target else "no", summary, data)
-    return Found("yes", summary, data)
+    if asked.query != "target_leads":
+        return Found("yes", summary, data)
+    graph = ServiceGraph.from_edges(ports.configuration.graph)
+    if incident.target is None or first.service not in {incident.target, *graph.callers.get(incident.target, ())}:
+        return Found("no", summary, data)
+    way = graph.path(incident.service or first.service, incident.target)
+    if first.service != incident.target:
+        summary += f"; it calls {incident.target} itself"
+    return Found("yes", summary, data | ({"paths": [list(way)]} if way else {}))
 
 
 def attribute(ports: Ports) -> Handler:
