@@ -62,8 +62,7 @@ def recent_change(changes: Sequence[Change], services: Sequence[str], impact_sta
     near = [
         change
         for change in changes
-        if change.service in services
-        and -SLACK_S <= (impact_start - change.at).total_seconds() <= RECENT_CHANGE_S
+        if change.service in services and -SLACK_S <= (impact_start - change.at).total_seconds() <= RECENT_CHANGE_S
     ]
     data = {
         "changes": [

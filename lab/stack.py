@@ -56,9 +56,7 @@ class Secrets:
     alertmanager: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     api_token: str = field(default_factory=lambda: "stn_" + secrets.token_urlsafe(24))
     login_code: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    store: Mapping[str, str] = field(
-        default_factory=lambda: {role: secrets.token_urlsafe(18) for role in STORE_ROLES}
-    )
+    store: Mapping[str, str] = field(default_factory=lambda: {role: secrets.token_urlsafe(18) for role in STORE_ROLES})
 
 
 class Stack:

@@ -59,5 +59,3 @@ def _words(code: int, document: dict[str, Any]) -> str:
         detail = "; ".join(f"{'.'.join(map(str, one.get('loc', [])))}: {one.get('msg', '')}" for one in detail)
     current = document.get("current")
     return f"{detail} (HTTP {code})" + (f"; now: {json.dumps(current)}" if current else "")
-
-

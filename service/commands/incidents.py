@@ -28,7 +28,6 @@ COLOURS = {
 }
 
 
-
 def _api() -> ApiClient:
     from service.commands.api_client import ApiClient as Client  # --help does not pay for an HTTP client
 

@@ -147,8 +147,10 @@ def _pull_signal(
 
 def _add(columns: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
     """Several series of one service and metric count as their sum: instances behind one name."""
-    columns[name] = values if name not in columns else np.where(
-        np.isnan(columns[name]), values, columns[name] + np.nan_to_num(values)
+    columns[name] = (
+        values
+        if name not in columns
+        else np.where(np.isnan(columns[name]), values, columns[name] + np.nan_to_num(values))
     )
 
 

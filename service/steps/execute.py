@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ADOPT_POLL_S = 0.5
-ENDED = frozenset(
-    {ExecutionState.FINISHED, ExecutionState.FAILED, ExecutionState.ABORTED, ExecutionState.ROLLED_BACK}
-)
+ENDED = frozenset({ExecutionState.FINISHED, ExecutionState.FAILED, ExecutionState.ABORTED, ExecutionState.ROLLED_BACK})
 
 
 def execute(ports: Ports) -> Handler:

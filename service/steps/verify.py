@@ -91,9 +91,7 @@ def _control(ports: Ports, incident: Incident, start: datetime, end: datetime, s
 
 def _saved(held: Held, approved: dict[str, Any], judged: Judged, series: tuple[Series, ...]) -> Save:
     restored_at = None if judged.restored_at is None else datetime.fromtimestamp(judged.restored_at, UTC)
-    event = VerificationSampled(
-        judged.verdict, judged.summary, restored_at, bool(approved["rollback_on_regression"])
-    )
+    event = VerificationSampled(judged.verdict, judged.summary, restored_at, bool(approved["rollback_on_regression"]))
 
     def save(tx: Transaction) -> Event:
         if judged.verdict != "pending":

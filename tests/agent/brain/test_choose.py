@@ -109,18 +109,14 @@ def test_a_conclusion_has_its_belief_its_checks_its_challenge_and_its_parameters
     assert conclusion.probability == working.beliefs[conclusion.cause] >= chosen.stop.posterior
     assert conclusion.low <= conclusion.probability <= conclusion.high
     telling = [
-        chosen.checks[name]
-        for name in asked
-        if not chosen.checks[name].gathers and said[name].status in {"yes", "no"}
+        chosen.checks[name] for name in asked if not chosen.checks[name].gathers and said[name].status in {"yes", "no"}
     ]
     assert len(telling) >= chosen.stop.min_checks
     if len(asked) < chosen.stop.max_checks:
         seen = {name for name in asked if said[name].status != "not_visible"}
         left = [c for c in chosen.checks.values() if c.id not in asked and seen.issuperset(c.needs)]
         against = [c for c in telling if max(c.yes_given.values()) > c.yes_given[conclusion.cause]]
-        could = [
-            c for c in left if not c.gathers and max(c.yes_given.values()) > c.yes_given[conclusion.cause]
-        ]
+        could = [c for c in left if not c.gathers and max(c.yes_given.values()) > c.yes_given[conclusion.cause]]
         assert len(against) >= chosen.stop.min_disconfirming or not could
         remedy = chosen.remedy(conclusion.cause)
         assert remedy is None or remedy.params_from not in {check.id for check in left}

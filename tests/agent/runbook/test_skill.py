@@ -72,7 +72,7 @@ def test_a_skill_without_remediations_is_a_skill() -> None:
         ("unknown strength", lambda d: checks(d, 2).update(supports={"missing_index": "sure"}), "strength 'sure'"),
         ("no id", lambda d: checks(d, 0).pop("id"), "id is missing"),
         ("twice the same id", lambda d: checks(d, 1).update(id="sample"), "'sample' is declared twice"),
-        ("a circle", lambda d: (checks(d, 3).update(needs=["surge"])), "checks surge need each other"),
+        ("a circle", lambda d: checks(d, 3).update(needs=["surge"]), "checks surge need each other"),
         ("first with a need", lambda d: d.update(first=["scans"]), "'scans' is in first"),
         ("first unknown", lambda d: d.update(first=["weather"]), "check 'weather'"),
         ("first too long", lambda d: d["stop"].update(max_checks=1, min_checks=1), "more than max_checks"),

@@ -59,9 +59,7 @@ def test_each_role_may_do_exactly_its_own(database: Database, role: str) -> None
         (EXECUTOR, "execution", ["state", "version", "progress", "result", "started_at", "finished_at"]),
     ],
 )
-def test_a_role_may_change_only_these_columns(
-    database: Database, role: str, table: str, may_change: list[str]
-) -> None:
+def test_a_role_may_change_only_these_columns(database: Database, role: str, table: str, may_change: list[str]) -> None:
     with psycopg.connect(database.dsn(role), autocommit=True) as connection:
         changeable = [
             column

@@ -34,9 +34,7 @@ def stored(database: Database) -> int:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_a_hook_answers_202_with_a_receipt_of_the_row_that_is_there(
-    app: App, database: Database, hook: str
-) -> None:
+def test_a_hook_answers_202_with_a_receipt_of_the_row_that_is_there(app: App, database: Database, hook: str) -> None:
     answer = app.ask("POST", hook, headers={**BEARER, "User-Agent": "Alertmanager/0.28"}, content=BODY)
     assert answer.status_code == 202
     receipt = answer.json()["receipt"]
