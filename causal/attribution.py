@@ -66,9 +66,9 @@ class NotAttributed:
 
 
 def preload() -> None:
-    """Import dowhy now: seconds and hundreds of megabytes, better spent before the first incident than in it."""
+    """Import dowhy, and statsmodels with it, now: better spent before the first incident than in it."""
     with _quiet(0):
-        pass
+        import statsmodels.api  # noqa: F401, PLC0415
 
 
 def attribute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import numpy as np
 from agent.expression import signal_of
 from agent.incident import Incident, Milestone
 from agent.ports import NoData
+from causal.attribution import Attribution, NotAttributed
+from causal.attribution import attribute as explain
 from causal.graph import ServiceGraph
 from causal.rank import Ranking, rank
 from causal.report import as_data
-from causal.series import Frame, UnusableInput
+from causal.series import Frame, SeriesName, UnusableInput
+from causal.step import Step, step_at
 from service.steps import evidence
-from service.steps.evidence import Found
+from service.steps.evidence import Found, Status
 from service.steps.investigate import expression_of, load_incident, window
 
 if TYPE_CHECKING:
@@ -58,32 +62,43 @@ def ask_causal(ports: Ports, incident: Incident, skill: Skill, asked: Check) -> 
 
 
 def attribute(ports: Ports) -> Handler:
-    """How much of the alert the leading services account for, with an interval and a refutation."""
+    """How large the alert's change is and how much of it the leading services account for, each with an interval."""
 
     def handle(held: Held) -> Save:
-        from causal.attribution import Attribution  # noqa: PLC0415 seconds and 275 MB: causal only
-        from causal.attribution import attribute as explain  # noqa: PLC0415 the same
-
         incident = load_incident(held)
         frame, target = pull(ports, incident)
         if frame is None or target is None:
             return _note(held, Found("not_visible", "no series of the alert's own signal to attribute", {}))
         ranking = _rank(ports, incident, frame, target)
         found = explain(frame, ranking, ServiceGraph.from_edges(ports.configuration.graph), target, seed=incident.id)
-        data = as_data(ranking, found)["attribution"]
-        if not isinstance(found, Attribution):
-            return _note(held, Found("not_visible", f"not attributed: {found.reason}", data))
-        best = max(found.shares, key=lambda share: abs(share.effect), default=None)
-        if best is None:
-            return _note(held, Found("note", "no candidate explains the signal", data))
-        doubt = "; refuted: normal life shows as much" if best.refuted else ""
-        text = (
-            f"{best.series.service} {best.series.metric} accounts for {best.effect:+.3g} of {found.change:+.3g} "
-            f"({best.low:+.3g} to {best.high:+.3g}){doubt}"
-        )
-        return _note(held, Found("note", text, data))
+        status, text = _told(found)
+        step = _step(frame, ranking, target)
+        data = as_data(ranking, found)["attribution"] | {"step": None if step is None else asdict(step)}
+        if step is not None:
+            text += f"; the alert's signal stepped by {step.effect:+.3g} ({step.low:+.3g} to {step.high:+.3g})"
+        return _note(held, Found(status, text, data))
 
     return handle
+
+
+def _told(found: Attribution | NotAttributed) -> tuple[Status, str]:
+    if isinstance(found, NotAttributed):
+        return "not_visible", f"not attributed: {found.reason}"
+    best = max(found.shares, key=lambda share: abs(share.effect), default=None)
+    if best is None:
+        return "note", "no candidate explains the signal"
+    doubt = "; refuted: normal life shows as much" if best.refuted else ""
+    return "note", (
+        f"{best.series.service} {best.series.metric} accounts for {best.effect:+.3g} of {found.change:+.3g} "
+        f"({best.low:+.3g} to {best.high:+.3g}){doubt}"
+    )
+
+
+def _step(frame: Frame, ranking: Ranking, target: str) -> Step | None:
+    values = frame.column(SeriesName.parse(target))
+    if ranking.change is None or values is None:
+        return None
+    return step_at(frame.times, values, ranking.change.time)
 
 
 def _note(held: Held, found: Found) -> Save:
