@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ def demo(fault: str, auto: bool, rows: int | None) -> None:
             outcome = _tell(production, story, chosen, person=stay)
             if stay:
                 _stay(production, story)
+        story.plain("stopped; nothing is left running")
     except KeyboardInterrupt:
         story.plain("stopped; nothing is left running")
         sys.exit(130)
@@ -98,7 +100,9 @@ def _tell(production: Production, story: Story, fault: Fault, *, person: bool) -
 def _stay(production: Production, story: Story) -> None:
     story.under(f"The dashboard stays up: {production.stack.login_url}")
     story.under("Ctrl-C stops everything. `make demo AUTO=1` plays the approver.")
-    _until_interrupted(lambda: production.stack.mend(lambda text: story.line("servers", text)))
+    # The story is over: stopping is how it ends, not how it breaks off.
+    with suppress(KeyboardInterrupt):
+        _until_interrupted(lambda: production.stack.mend(lambda text: story.line("servers", text)))
 
 
 def _until_interrupted(check: Callable[[], None]) -> None:
