@@ -65,7 +65,7 @@ def make(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     camera = Camera(out)
     console = Console(record=True, highlight=False, width=150, force_terminal=True, soft_wrap=True)
-    story = Story(console)
+    story = Story(console, live=False)
     place = free_place(ROOT / "var" / "pictures")
     with Production(place, cache=ROOT / ".cache", scale=Scale(), progress=lambda _line: None) as lab:
         set_up(lab, story, time.monotonic())

@@ -29,13 +29,15 @@ STYLES = {
 class Story:
     """Lines with a time and an actor; bars only where a terminal is."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, live: bool | None = None) -> None:
+        """Live False: no bar that is drawn again and again, as for a record of a run; None: as the console is."""
         self.console = console or Console(highlight=False, soft_wrap=True)
         self._width = 13
+        self._live = live
 
     @property
     def live(self) -> bool:
-        return self.console.is_terminal
+        return self.console.is_terminal if self._live is None else self._live
 
     def chapter(self, name: str, text: str) -> None:
         self.console.print(Text.assemble((f"  {name:<{self._width}}", "dim"), text))
