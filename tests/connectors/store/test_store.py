@@ -139,6 +139,8 @@ def test_every_query_can_be_prepared_by_the_server(database: Database) -> None:
             known: dict[str, int] = {}
             prepared = _numbered(text, known, numbers)
             tx._connection.execute(f"PREPARE q_{name} AS {prepared}".encode())
+        rows = tx._connection.execute(b"SELECT name FROM pg_prepared_statements WHERE name LIKE 'q\\_%'").fetchall()
+    assert {row["name"] for row in rows} == {f"q_{name}" for name in QUERIES}
 
 
 def _numbered(text: str, known: dict[str, int], numbers: object) -> str:
