@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_BYTES = 512 * 1024
 """Cap on the text of one input, checked before anything reads it."""
@@ -63,6 +66,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _WORD_CHARACTER = re.compile(r"[^\x00-#%-/:-@\[-^`{-\x7f]")
 _HIDDEN_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_COMMENTS = frozenset({"comment", "block"})
+_BRACKETS = frozenset("()[]")
+_make = tuple.__new__  # half the time of Token(…), for the two kinds that make up most of a text
 _LAX_OPERATOR_END = frozenset("~!@#^&|`?%")
 
 
@@ -75,31 +81,31 @@ def lex(sql: str) -> tuple[Token, ...]:
     """
     _check_text(sql)
     tokens: list[Token] = []
+    add, match = tokens.append, _TOKEN.match
     position, depth = 0, 0
     while True:
-        found = _TOKEN.match(sql, position)
+        found = match(sql, position)
         if found is None:
             raise _no_token(sql, position)
         kind = found.lastgroup or ""
-        if kind == "end":
+        start, position = found.span(kind)
+        text = sql[start:position]
+        if kind == "word" and text.isascii():
+            add(_make(Token, ("word", text, text.lower(), start)))
+        elif kind == "punctuation":
+            add(_make(Token, ("punctuation", text, text, start)))
+            if text in _BRACKETS:
+                depth = _depth_after(depth, text)
+        elif kind == "end":
             break
-        start = found.start(kind)
-        if kind == "comment":
-            position = found.end()
-            continue
-        if kind == "block":
-            position = _after_block(sql, start)
-            continue
-        if kind == "word" and (text := found[kind]).isascii():
-            token = Token("word", text, text.lower(), start)
+        elif kind in _COMMENTS:
+            position = position if kind == "comment" else _after_block(sql, start)
         else:
             token = _token(sql, found, kind, start)
-            if kind == "punctuation":
-                depth = _depth_after(depth, token)
-        tokens.append(token)
+            add(token)
+            position = start + len(token.text)
         if len(tokens) > MAX_TOKENS:
             raise Unreadable(f"more than {MAX_TOKENS} tokens")
-        position = start + len(token.text)
     if depth:
         raise Unreadable("a bracket is left open")
     return tuple(tokens)
@@ -120,22 +126,16 @@ def statements(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], ...]:
     return tuple(statement for statement in found if statement)
 
 
-def normal_text(tokens: tuple[Token, ...]) -> str:
+def normal_text(tokens: Iterable[Token]) -> str:
     """The statement written again with single blanks, no comments, and every string in plain quotes.
 
     A second parser then reads the same tokens, whatever it thinks of comments and escapes.
     """
-    return " ".join(_written(token) for token in tokens)
+    return " ".join(_plain_quotes(value) if kind == "string" else text for kind, text, value, _start in tokens)
 
 
-def _written(token: Token) -> str:
-    match token.kind:
-        case "word":
-            return token.text
-        case "string":
-            return "'" + token.value.replace("\\", "/").replace("'", "''") + "'"
-        case _:
-            return token.text
+def _plain_quotes(value: str) -> str:
+    return "'" + value.replace("\\", "/").replace("'", "''") + "'"
 
 
 def _check_text(sql: str) -> None:
@@ -176,8 +176,6 @@ def _token(sql: str, found: re.Match[str], kind: str, start: int) -> Token:
             return Token("number" if kind == "number" else "parameter", text, text, start)
         case "operator":
             return _operator(text, start)
-        case "punctuation":
-            return Token("punctuation", text, text, start)
     raise Unreadable("a U& escape: other readers see another name than PostgreSQL does")
 
 
@@ -267,16 +265,14 @@ def _after_block(sql: str, start: int) -> int:
     return position
 
 
-def _depth_after(depth: int, token: Token) -> int:
-    if token.text in "([":
+def _depth_after(depth: int, bracket: str) -> int:
+    if bracket in "([":
         if depth == MAX_DEPTH:
             raise Unreadable(f"nested more than {MAX_DEPTH} deep")
         return depth + 1
-    if token.text in ")]":
-        if not depth:
-            raise Unreadable("a bracket closes that was not opened")
-        return depth - 1
-    return depth
+    if not depth:
+        raise Unreadable("a bracket closes that was not opened")
+    return depth - 1
 
 
 def _no_token(sql: str, position: int) -> Unreadable:

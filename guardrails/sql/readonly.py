@@ -17,7 +17,7 @@ from guardrails.sql.lex import Token, Unreadable
 from guardrails.sql.parse import one_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 SECRET_RELATIONS = frozenset(
     """
@@ -97,6 +97,8 @@ _EXPLAIN_OPTIONS = frozenset(
 )
 _EXPLAIN_VALUES = frozenset({"true", "false", "on", "off", "1", "0", "text", "xml", "json", "yaml", "none", "binary"})
 
+_CASTS = frozenset({"cast", "treat"})
+_LOOKED_AT = _BLOCKED_KEYWORDS | _CASTS | {"for"}
 _DECIDED = READABLE | OTHER_BUILT_IN
 
 Answer: TypeAlias = Literal["allow", "block"]
@@ -142,24 +144,44 @@ def _check_query(tokens: tuple[Token, ...]) -> None:
     from guardrails.sql.readonly_tree import check_tree  # noqa: PLC0415 sqlglot takes a quarter second to load
 
     aliases = check_tree(tokens)
-    for check in (_check_words, _check_calls, _check_types, _check_attributes):
-        check(tokens, aliases)
-
-
-def _check_words(tokens: Sequence[Token], _aliases: set[str]) -> None:
-    for token, after in _pairs(tokens):
-        match token.kind:
-            case "operator":
-                if token.text not in OPERATORS:
-                    raise Blocked(f"the operator {token.text[:20]} is not built in")
-            case "punctuation":
-                if token.text in (":=", ".."):
-                    raise Blocked(f"{token.text} belongs in no query")
+    for index, (kind, text, _value, _start) in enumerate(tokens):
+        match kind:
             case "word" | "name":
-                if token.value in SECRET_RELATIONS:
-                    raise Blocked(f"{token.value} holds secrets")
-                if token.kind == "word":
-                    _check_keyword(token.value, after)
+                _check_named(tokens, index, aliases)
+            case "operator":
+                if text not in OPERATORS:
+                    raise Blocked(f"the operator {text[:20]} is not built in")
+            case "punctuation":
+                _check_punctuation(tokens, index)
+            case "string":
+                if index:
+                    _check_typed_string(tokens, index - 1)
+
+
+def _check_named(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
+    """A word or quoted name: a secret, a lock, a cast, a call."""
+    kind, _text, value, _start = tokens[index]
+    if value in SECRET_RELATIONS:
+        raise Blocked(f"{value} holds secrets")
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    if kind == "word" and value in _LOOKED_AT:
+        _check_keyword(value, after)
+        if value in _CASTS and after is not None:
+            _check_type_at(tokens, _cast_type(tokens, index + 1))
+    if after is not None and after.text == "(":
+        _check_call(tokens, index, aliases)
+
+
+def _check_punctuation(tokens: Sequence[Token], index: int) -> None:
+    match tokens[index].text:
+        case ":=" | "..":
+            raise Blocked(f"{tokens[index].text} belongs in no query")
+        case "::":
+            _check_type_at(tokens, index + 1)
+        case ".":
+            _check_attribute(tokens, index)
+        case "(" if index + 1 < len(tokens) and tokens[index + 1].value in _WRITES:
+            _check_write_after_bracket(tokens, index)
 
 
 def _check_keyword(word: str, after: Token | None) -> None:
@@ -167,16 +189,6 @@ def _check_keyword(word: str, after: Token | None) -> None:
         raise Blocked(f"{word.upper()} is not allowed in a query")
     if word == "for" and after is not None and after.value in ("update", "share", "no", "key"):
         raise Blocked("FOR UPDATE and FOR SHARE lock rows")
-
-
-def _check_calls(tokens: Sequence[Token], aliases: set[str]) -> None:
-    for index, token in enumerate(tokens):
-        opens = index + 1 < len(tokens) and tokens[index + 1].text == "("
-        if token.text == "(" and index + 1 < len(tokens) and tokens[index + 1].value in _WRITES:
-            _check_write_after_bracket(tokens, index)
-        if not opens or token.kind not in ("word", "name"):
-            continue
-        _check_call(tokens, index, aliases)
 
 
 def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
@@ -257,16 +269,6 @@ def _check_write_after_bracket(tokens: Sequence[Token], index: int) -> None:
         raise Blocked(f"{tokens[index + 1].text.upper()} inside a query")
 
 
-def _check_types(tokens: Sequence[Token], _aliases: set[str]) -> None:
-    for index, token in enumerate(tokens):
-        if token.text == "::":
-            _check_type_at(tokens, index + 1)
-        elif token.kind == "word" and token.value in ("cast", "treat") and tokens[index + 1 : index + 2]:
-            _check_type_at(tokens, _cast_type(tokens, index + 1))
-        elif token.kind == "string" and index:
-            _check_typed_string(tokens, index - 1)
-
-
 def _check_type_at(tokens: Sequence[Token], index: int) -> None:
     parts = [token for token in tokens[index : index + 3] if token.kind in ("word", "name") or token.text == "."]
     if not parts:
@@ -301,13 +303,12 @@ def _check_typed_string(tokens: Sequence[Token], before: int) -> None:
             raise Blocked("a qualified type before a string")
 
 
-def _check_attributes(tokens: Sequence[Token], _aliases: set[str]) -> None:
+def _check_attribute(tokens: Sequence[Token], dot: int) -> None:
     """`x.f` calls f(x) when x has no column f: so a name that does more than read may not follow a dot."""
-    for index, token in enumerate(tokens[:-1]):
-        name = tokens[index + 1]
-        is_call = index + 2 < len(tokens) and tokens[index + 2].text == "("  # which _check_calls() judges
-        if token.text == "." and name.value in OTHER_BUILT_IN and not is_call:
-            raise Blocked(f"the attribute {name.value} may be a call of that function")
+    name = tokens[dot + 1] if dot + 1 < len(tokens) else None
+    is_call = dot + 2 < len(tokens) and tokens[dot + 2].text == "("  # which _check_call() judges
+    if name is not None and name.value in OTHER_BUILT_IN and not is_call:
+        raise Blocked(f"the attribute {name.value} may be a call of that function")
 
 
 def _only_names(tokens: Sequence[Token], index: int) -> bool:
@@ -346,11 +347,6 @@ def _check_show(tokens: Sequence[Token]) -> None:
         raise Blocked("SHOW takes the name of a setting")
     if any(token.value.lower() in SECRET_SETTINGS for token in names):
         raise Blocked(f"{names[-1].value} may hold a secret")
-
-
-def _pairs(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token | None]]:
-    for index, token in enumerate(tokens):
-        yield token, tokens[index + 1] if index + 1 < len(tokens) else None
 
 
 SELECT_ALL_FROM = (

@@ -30,6 +30,9 @@ _FORBIDDEN_NODES: tuple[type, ...] = (
     exp.Kill,
     exp.Placeholder,
 )
+_LOOKED_AT: tuple[type, ...] = (*_FORBIDDEN_NODES, exp.TableAlias, exp.Anonymous, exp.AnonymousAggFunc)
+_SPECIAL: dict[type, bool] = {}
+"""Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
 
 
 def check_tree(tokens: tuple[Token, ...]) -> set[str]:
@@ -42,12 +45,22 @@ def check_tree(tokens: tuple[Token, ...]) -> set[str]:
     parsed = tree(tokens)
     if not isinstance(parsed, exp.Query | exp.Values):
         raise Blocked("not a query")
-    aliases = set()
+    aliases: set[str] = set()
     for node in parsed.walk():
-        if isinstance(node, _FORBIDDEN_NODES):
-            raise Blocked(f"{type(node).__name__.upper()} inside a query")
-        if isinstance(node, exp.TableAlias) and node.columns:
-            aliases.add(node.name)
-        if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and node.name.lower() != "current_setting":
-            check_function_name(node.name.lower())
+        kind = type(node)
+        special = _SPECIAL.get(kind)
+        if special is None:
+            special = _SPECIAL[kind] = issubclass(kind, _LOOKED_AT)
+        if special:
+            _check_node(node, aliases)
     return aliases
+
+
+def _check_node(node: exp.Expr, aliases: set[str]) -> None:
+    if isinstance(node, _FORBIDDEN_NODES):
+        raise Blocked(f"{type(node).__name__.upper()} inside a query")
+    if isinstance(node, exp.TableAlias):
+        if node.columns:
+            aliases.add(node.name)
+    elif node.name.lower() != "current_setting":
+        check_function_name(node.name.lower())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
@@ -37,6 +36,7 @@ every level doubles its time (measured on 30.30: 8 s at 18 levels)."""
 _MAX_PREFIX_RUN = 40
 _PREFIXES = frozenset({"not", "-", "+", "~", "case", "select", "exists", "array", "@"})
 
+_POSTGRES = Postgres()
 _TYPE_WORDS = frozenset(
     word.lower() for word, kind in Postgres.Tokenizer.KEYWORDS.items() if kind in Postgres.Parser.TYPE_TOKENS
 ) | {"array"}
@@ -52,8 +52,9 @@ def tree(tokens: Sequence[Token]) -> exp.Expression:
         Unreadable: too big for the parser, not parsed, or a root outside ROOTS.
     """
     _check_size(tokens)
+    text = normal_text(tokens)
     try:
-        parsed = sqlglot.parse(normal_text(tuple(tokens)), read="postgres")
+        parsed = _POSTGRES.parse(text)
     except (SqlglotError, RecursionError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise Unreadable(f"not understood: {_first_line(error)}") from error
     if len(parsed) != 1 or parsed[0] is None:
@@ -69,17 +70,21 @@ def _check_size(tokens: Sequence[Token]) -> None:
     prefixes = 0
     open_types: list[bool] = []
     before = ""
-    for token in tokens:
-        prefixes = prefixes + 1 if token.value in _PREFIXES else 0
-        if prefixes > _MAX_PREFIX_RUN:
-            raise Unreadable(f"more than {_MAX_PREFIX_RUN} prefixes in a row")
-        if token.kind == "punctuation" and token.text in "([":
-            open_types.append(before in _TYPE_WORDS)
-            if open_types[-1] and sum(open_types) > MAX_TYPE_DEPTH:
-                raise Unreadable(f"types with brackets nested more than {MAX_TYPE_DEPTH} deep")
-        elif token.kind == "punctuation" and token.text in ")]" and open_types:
-            open_types.pop()
-        before = token.value.lower()
+    for kind, text, value, _start in tokens:
+        if value in _PREFIXES:
+            prefixes += 1
+            if prefixes > _MAX_PREFIX_RUN:
+                raise Unreadable(f"more than {_MAX_PREFIX_RUN} prefixes in a row")
+        else:
+            prefixes = 0
+        if kind == "punctuation":
+            if text in "([":
+                open_types.append(before in _TYPE_WORDS)
+                if open_types[-1] and sum(open_types) > MAX_TYPE_DEPTH:
+                    raise Unreadable(f"types with brackets nested more than {MAX_TYPE_DEPTH} deep")
+            elif text in ")]" and open_types:
+                open_types.pop()
+        before = value if kind == "word" else value.lower()
 
 
 def _first_line(error: BaseException) -> str:
