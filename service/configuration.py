@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.incident import Mode
 from agent.verification import Plan
@@ -30,6 +30,16 @@ def _expression(pattern: str) -> str:
     except re.error as error:
         raise ValueError(f"no regular expression: {error}") from error
     return pattern
+
+
+_SOURCE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+def _source_name(name: str) -> str:
+    """It stands in an address and before a token, so it is plain."""
+    if not _SOURCE_NAME.fullmatch(name):
+        raise ValueError("a source's name is small letters, digits, - and _, at most 40")
+    return name
 
 
 class Target(_Section):
@@ -66,6 +76,54 @@ class Sli(_Section):
     expr: str
 
 
+class JsonMapping(_Section):
+    """Where a generic source's JSON says what. Each is a path of keys, divided by dots: `event.host.name`.
+
+    alerts: the path of a list; None: the document is one alert. status: its value is compared, without regard to case,
+    with firing and resolved; a value in neither is not understood. id: names the episode across notifications; None:
+    the labels do. starts_at: ISO 8601 or epoch seconds; None: when it came. labels: path by label name.
+    """
+
+    alertname: str
+    alerts: str | None = None
+    status: str | None = None
+    firing: tuple[str, ...] = ("firing", "alerting", "critical", "down", "open", "problem")
+    resolved: tuple[str, ...] = ("resolved", "ok", "up", "closed", "recovery")
+    id: str | None = None
+    starts_at: str | None = None
+    summary: str | None = None
+    labels: dict[str, str] = {}
+    fixed_labels: dict[str, str] = {}
+
+
+HookKind = Literal["alertmanager", "pagerduty", "grafana", "generic", "changes"]
+
+
+class Source(_Section):
+    r"""Who sends, and what it may bring about.
+
+    kind: which hook it posts to; None: the one of its own name. targets: the only ones its alerts may name; None: any.
+    posts_per_s: more are answered 503 until later; None: as many as are stored in time. new_incidents_per_hour: what
+    comes beyond them joins one incident that says so. mapping: of a generic source. services: PagerDuty's service
+    names to ours. titles: a regular expression over an incident's title to an alert name; `\\1` is its first group.
+    """
+
+    kind: HookKind | None = None
+    targets: tuple[str, ...] | None = None
+    posts_per_s: float | None = Field(default=None, gt=0)
+    new_incidents_per_hour: int = Field(default=120, ge=1)
+    mapping: JsonMapping | None = None
+    services: dict[str, str] = {}
+    titles: dict[Annotated[str, AfterValidator(_expression)], str] = {}
+
+
+class Correlation(_Section):
+    """When alerts of different groups are one incident: see agent/correlation.py. window_s 0: never."""
+
+    window_s: float = Field(default=600.0, ge=0)
+    hops: int = Field(default=2, ge=0, le=10)
+
+
 class Verification(_Section):
     window_s: float = Field(default=300.0, gt=0)
     deadline_s: float = Field(default=900.0, gt=0)
@@ -87,6 +145,9 @@ class Configuration(_Section):
     graph: list[tuple[str, str]] = []
     metrics: list[Metric] = []
     slis: list[Sli] = []
+    sources: dict[Annotated[str, AfterValidator(_source_name)], Source] = {}
+    correlation: Correlation = Correlation()
+    silence_while_fixing: bool = False
     verification: Verification = Verification()
     ranking: Ranking = Ranking()
     sampling_window_s: float = Field(default=3.0, gt=0)
@@ -100,6 +161,38 @@ class Configuration(_Section):
 
     def sli(self, alertname: str) -> str | None:
         return next((one.expr for one in self.slis if one.alert == alertname), None)
+
+    @model_validator(mode="after")
+    def _sources_are_whole(self) -> Self:
+        for name, source in self.sources.items():
+            kind = source.kind or (name if name in get_args(HookKind) else None)
+            if kind is None:
+                raise ValueError(f"sources.{name}: its kind is missing, one of {', '.join(get_args(HookKind))}")
+            if (kind == "generic") != (source.mapping is not None):
+                raise ValueError(f"sources.{name}: a mapping belongs to a source of kind generic, and to no other")
+            unknown = [target for target in source.targets or () if target not in self.targets]
+            if unknown:
+                raise ValueError(f"sources.{name}: {unknown[0]} is no target")
+        return self
+
+    def source(self, name: str) -> Source:
+        """As declared, else one that may do everything its hook can."""
+        return self.sources.get(name) or Source(kind=self.kind_of(name))
+
+    def kind_of(self, name: str) -> HookKind | None:
+        """The hook a source posts to; None: nobody declared it and no hook has its name."""
+        declared = self.sources.get(name)
+        if declared is not None and declared.kind is not None:
+            return declared.kind
+        return next((kind for kind in get_args(HookKind) if kind == name), None)
+
+    def target_allowed(self, source: str, labels: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """The target a source's alert may act on, and the one it named but may not."""
+        target = self.target_for(labels)
+        allowed = self.source(source).targets
+        if target is None or allowed is None or target in allowed:
+            return target, None
+        return None, target
 
     def traffic(self) -> Metric | None:
         return next((metric for metric in self.metrics if metric.kind == "traffic"), None)

@@ -21,6 +21,10 @@ SECRETS = frozenset(
         "alertmanager_tokens",
         "pagerduty_secrets",
         "pagerduty_api_token",
+        "pagerduty_routing_key",
+        "grafana_tokens",
+        "generic_tokens",
+        "changes_tokens",
         "slack_signing_secret",
         "slack_bot_token",
         "slack_app_token",
@@ -67,6 +71,16 @@ class Settings(BaseSettings):
     prometheus_url: str | None = None
     config: Path | None = None
     alertmanager_tokens: SecretStr | None = None
+    alertmanager_url: str | None = None
+    grafana_tokens: SecretStr | None = None
+    generic_tokens: SecretStr | None = None
+    changes_tokens: SecretStr | None = None
+    pagerduty_secrets: SecretStr | None = None
+    pagerduty_api_token: SecretStr | None = None
+    pagerduty_api_url: str = "https://api.pagerduty.com"
+    pagerduty_from: str | None = None
+    pagerduty_routing_key: SecretStr | None = None
+    pagerduty_events_url: str = "https://events.pagerduty.com"
     public_url: str = "http://127.0.0.1:8741"
     signing_key: SecretStr | None = None
     verify_keys: str = ""
@@ -100,9 +114,14 @@ class Settings(BaseSettings):
     @cached_property
     def alertmanager_token_list(self) -> tuple[str, ...]:
         """Two may be valid during rotation. Empty: the hook is off."""
-        if self.alertmanager_tokens is None:
+        return self.parts("alertmanager_tokens")
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """A comma-separated secret's parts, without blanks round them. Empty: not configured."""
+        value: SecretStr | None = getattr(self, name)
+        if value is None:
             return ()
-        return tuple(filter(None, (part.strip() for part in self.alertmanager_tokens.get_secret_value().split(","))))
+        return tuple(filter(None, (part.strip() for part in value.get_secret_value().split(","))))
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
