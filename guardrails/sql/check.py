@@ -14,7 +14,7 @@ from guardrails.sql.locks import read, strongest
 from guardrails.sql.statement import Operation, Statement, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from guardrails.rules.rule import Rule
     from guardrails.sql.lex import Token
@@ -118,16 +118,17 @@ def _statement(script: _Script, tokens: tuple[Token, ...]) -> None:
     except Unreadable as reason:
         _refuse(script, str(reason))
         return
-    _apply(script, statement)
     locks = [lock for lock in statement.taken() if folded(lock.relation) not in script.new_relations]
+    _apply(script, statement, locks)
     script.locks += locks
     script.rewrites += [name for name in statement.rewrites if folded(name) not in script.new_relations]
     script.new_relations.update(folded(name) for name in statement.creates)
     _remember(script, statement, locks)
 
 
-def _apply(script: _Script, statement: Statement) -> None:
-    operations = (*statement.operations, *_situation(script, statement))
+def _apply(script: _Script, statement: Statement, locks: Sequence[LockTaken] = ()) -> None:
+    """The locks are those on relations that were there before."""
+    operations = (*statement.operations, *_situation(script, statement, locks))
     if not operations:
         return
     context = Context(
@@ -146,7 +147,7 @@ def _apply(script: _Script, statement: Statement) -> None:
                 script.findings.append(finding)
 
 
-def _situation(script: _Script, statement: Statement) -> Iterator[Operation]:
+def _situation(script: _Script, statement: Statement, locks: Sequence[LockTaken]) -> Iterator[Operation]:
     """What is dangerous only where the statement stands."""
     if statement.outside_transaction and script.in_transaction:
         yield Operation("outside_transaction", detail=statement.kind.upper())
@@ -154,7 +155,7 @@ def _situation(script: _Script, statement: Statement) -> Iterator[Operation]:
         yield Operation("nested_begin", detail="BEGIN")
     if statement.kind in ("commit", "rollback") and not script.in_transaction:
         yield Operation("stray_end", detail=statement.kind.upper())
-    strong = _strong(script, statement)
+    strong = next((lock for lock in locks if _is_strong(lock)), None)
     if strong is None:
         return
     yield Operation("strong_lock", strong.relation, detail=strong.mode)
@@ -162,13 +163,9 @@ def _situation(script: _Script, statement: Statement) -> Iterator[Operation]:
         yield Operation("second_strong_lock", strong.relation, detail=script.strongly_locked)
 
 
-def _strong(script: _Script, statement: Statement) -> LockTaken | None:
-    """The first named lock that blocks writers, on a relation that was there before."""
-    for lock in statement.taken():
-        named = lock.relation != UNKNOWN_RELATIONS and folded(lock.relation) not in script.new_relations
-        if named and MODES[lock.mode].blocks_writes:
-            return lock
-    return None
+def _is_strong(lock: LockTaken) -> bool:
+    """A lock that blocks writers, on a relation with a name."""
+    return lock.relation != UNKNOWN_RELATIONS and MODES[lock.mode].blocks_writes
 
 
 def _prove(script: _Script, operation: Operation) -> None:
@@ -197,5 +194,5 @@ def _remember(script: _Script, statement: Statement, locks: list[LockTaken]) -> 
         return
     script.earlier += statement.operations
     for lock in locks:
-        if lock.relation != UNKNOWN_RELATIONS and MODES[lock.mode].blocks_writes and not script.strongly_locked:
+        if _is_strong(lock) and not script.strongly_locked:
             script.strongly_locked = lock.relation

@@ -39,6 +39,9 @@ _LOCKLESS = frozenset(
     pg_current_logfile array_sample array_shuffle
     """.split()  # noqa: SIM905 a list of names reads better as text
 )
+_NAMES_OR_WRITES = (exp.Table, exp.CTE, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
+_LOOKED_AT: dict[type, bool] = {}
+"""Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
 _ROW_LOCKS = frozenset({"update", "share", "no", "key"})
 _SYNTAX = KEYWORDS | frozenset(
     {"by", "over", "filter", "sets", "rollup", "cube", "materialized", "repeatable", "zone", "escape", "first", "next"}
@@ -58,7 +61,7 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     if isinstance(parsed, exp.Create | exp.Drop):
         raise Unreadable("not a query")
     draft = Draft(_kind(parsed))
-    nodes = list(parsed.find_all(exp.Table, exp.CTE, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into))
+    nodes = [node for node in parsed.walk() if _is_looked_at(type(node))]
     ctes = frozenset(node.alias for node in nodes if isinstance(node, exp.CTE))
     mode = Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE
     draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
@@ -76,6 +79,13 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     return draft
 
 
+def _is_looked_at(kind: type) -> bool:
+    known = _LOOKED_AT.get(kind)
+    if known is None:
+        known = _LOOKED_AT[kind] = issubclass(kind, _NAMES_OR_WRITES)
+    return known
+
+
 def _kind(parsed: exp.Expression) -> str:
     match parsed:
         case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
@@ -84,10 +94,10 @@ def _kind(parsed: exp.Expression) -> str:
 
 
 def _locks_rows(tokens: tuple[Token, ...]) -> bool:
-    return any(
-        token.kind == "word" and token.value == "for" and after.kind == "word" and after.value in _ROW_LOCKS
-        for token, after in pairwise(tokens)
-    )
+    for token, after in pairwise(tokens):
+        if token.value == "for" and token.kind == "word" and after.kind == "word" and after.value in _ROW_LOCKS:
+            return True
+    return False
 
 
 def _write(written: exp.Expression, draft: Draft) -> None:

@@ -100,14 +100,14 @@ class Draft:
 
 def folded(relation: str) -> str:
     """The name as PostgreSQL compares it: `Orders` and `orders` are one, `"Orders"` is another."""
+    if '"' not in relation:
+        return relation.lower()
     return ".".join(
         part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in _parts(relation)
     )
 
 
 def _parts(relation: str) -> list[str]:
-    if '"' not in relation:
-        return relation.split(".")
     parts, current, quoted = [], "", False
     for character in relation:
         if character == '"':
