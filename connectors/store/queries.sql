@@ -156,19 +156,19 @@ WHERE incident_id = %(incident)s ORDER BY id
 
 -- name: add_proposal
 INSERT INTO stanch.proposal (id, incident_id, revision, action, params, target, command, cleanup, rollback, document,
-                             digest, verdict, facts, decide_by, start_by, approvers_needed)
+                             digest, verdict, facts, decide_by, start_by, approvers_needed, proposed_by)
 VALUES (%(id)s, %(incident)s, %(revision)s, %(action)s, %(params)s, %(target)s, %(command)s, %(cleanup)s,
         %(rollback)s, %(document)s, %(digest)s, %(verdict)s, %(facts)s, %(decide_by)s, %(start_by)s,
-        %(approvers_needed)s)
+        %(approvers_needed)s, %(proposed_by)s)
 
 -- name: proposal
 SELECT id, incident_id, revision, action, params, target, command, cleanup, rollback, document, digest, verdict,
-       facts, decide_by, start_by, approvers_needed, created_at
+       facts, decide_by, start_by, approvers_needed, proposed_by, created_at
 FROM stanch.proposal WHERE id = %(id)s
 
 -- name: latest_proposal
 SELECT id, incident_id, revision, action, params, target, command, cleanup, rollback, document, digest, verdict,
-       facts, decide_by, start_by, approvers_needed, created_at
+       facts, decide_by, start_by, approvers_needed, proposed_by, created_at
 FROM stanch.proposal WHERE incident_id = %(incident)s ORDER BY revision DESC LIMIT 1
 
 -- name: add_approval
@@ -179,17 +179,17 @@ RETURNING id
 
 -- name: approval
 SELECT id, proposal_id, incident_id, revision, digest, state, version, approvers_needed, decide_by, start_by,
-       created_at, decided_at, clock_timestamp() AS now
+       created_at, decided_at, escalated_at, clock_timestamp() AS now
 FROM stanch.approval WHERE id = %(id)s
 
 -- name: approval_for_proposal
 SELECT id, proposal_id, incident_id, revision, digest, state, version, approvers_needed, decide_by, start_by,
-       created_at, decided_at, clock_timestamp() AS now
+       created_at, decided_at, escalated_at, clock_timestamp() AS now
 FROM stanch.approval WHERE proposal_id = %(proposal)s
 
 -- name: lock_approval
 SELECT id, proposal_id, incident_id, revision, digest, state, version, approvers_needed, decide_by, start_by,
-       created_at, decided_at, clock_timestamp() AS now
+       created_at, decided_at, escalated_at, clock_timestamp() AS now
 FROM stanch.approval WHERE id = %(id)s FOR UPDATE
 
 -- name: settle_approval
@@ -211,6 +211,17 @@ SELECT id FROM stanch.approval WHERE incident_id = %(incident)s AND state IN ('p
 -- name: overdue_approvals
 SELECT id, incident_id FROM stanch.approval
 WHERE state IN ('pending', 'partially_approved') AND decide_by <= clock_timestamp()
+
+-- name: undecided_approvals
+-- Open for so long that somebody else should hear of it, and nobody has told them yet.
+SELECT id, incident_id FROM stanch.approval
+WHERE state IN ('pending', 'partially_approved') AND escalated_at IS NULL AND decide_by > clock_timestamp()
+  AND created_at + make_interval(secs => %(after_s)s) <= clock_timestamp()
+
+-- name: escalate_approval
+UPDATE stanch.approval SET escalated_at = clock_timestamp(), version = version + 1
+WHERE id = %(id)s AND state IN ('pending', 'partially_approved') AND escalated_at IS NULL
+RETURNING id, proposal_id, decide_by
 
 -- name: add_decision
 INSERT INTO stanch.decision (approval_id, person, decision, channel, reason)
@@ -333,5 +344,175 @@ WHERE s.seq > %(after)s ORDER BY s.seq LIMIT %(limit)s
 -- name: incident_ages
 SELECT state, outcome, count(*) AS n FROM stanch.incident GROUP BY state, outcome
 
--- name: restore_times
-SELECT id, title, service, outcome, milestones FROM stanch.incident ORDER BY id DESC LIMIT %(limit)s
+-- --- What the pages count. Of incidents opened in [since, until); service and severity null: of any. ---------------
+
+-- name: incident_times
+-- One row an incident. began: of its impact, where that is known. seconds: to restore it; null while nobody has.
+SELECT id, coalesce(impact_start, opened_at) AS began,
+       greatest(extract(epoch FROM restored - impact_start), 0)::float8 AS seconds,
+       state NOT IN ('resolved', 'self_resolved', 'closed') AS open, outcome
+FROM stanch.incident
+WHERE opened_at >= %(since)s AND opened_at < %(until)s
+  AND (%(service)s::text IS NULL OR service = %(service)s)
+  AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: stage_times
+-- Median, ninth decile and number of each stage. One that is measured to have taken less than no time took none.
+SELECT stage, count(*) AS n, (percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY seconds))::float8[] AS quantiles
+FROM stanch.incident i
+CROSS JOIN LATERAL (VALUES
+    ('detect', greatest(extract(epoch FROM i.detected - i.impact_start), 0)::float8),
+    ('diagnose', greatest(extract(epoch FROM i.diagnosed - i.detected), 0)::float8),
+    ('wait', greatest(extract(epoch FROM i.decided - i.proposed), 0)::float8),
+    ('execute', greatest(extract(epoch FROM i.exec_end - i.exec_start), 0)::float8),
+    ('verify', greatest(extract(epoch FROM i.verified - i.exec_end), 0)::float8)) AS s (stage, seconds)
+WHERE i.opened_at >= %(since)s AND i.opened_at < %(until)s AND s.seconds IS NOT NULL
+  AND (%(service)s::text IS NULL OR i.service = %(service)s)
+  AND (%(severity)s::text IS NULL OR i.severity = %(severity)s)
+GROUP BY stage
+
+-- name: fix_outcomes
+-- What became of each proposed fix. An approved one whose incident went on to another did not help.
+SELECT outcome, count(*) AS n FROM (
+    SELECT CASE
+        WHEN a.id IS NULL THEN 'not_asked'
+        WHEN a.state IN ('pending', 'partially_approved') THEN 'waiting'
+        WHEN a.state <> 'approved' THEN a.state
+        WHEN EXISTS (SELECT FROM stanch.execution e WHERE e.approval_id = a.id AND e.state = 'rolled_back')
+            THEN 'rolled_back'
+        WHEN EXISTS (SELECT FROM stanch.execution e WHERE e.approval_id = a.id AND e.phase = 'run'
+                     AND e.state IN ('failed', 'aborted')) THEN 'not_run'
+        WHEN EXISTS (SELECT FROM stanch.proposal p2 WHERE p2.incident_id = p.incident_id AND p2.revision > p.revision)
+            THEN 'not_recovered'
+        WHEN i.outcome = 'recovered' THEN 'verified'
+        WHEN i.outcome IS NOT NULL THEN i.outcome
+        ELSE 'under_way' END AS outcome
+    FROM stanch.proposal p
+    JOIN stanch.incident i ON i.id = p.incident_id
+    LEFT JOIN stanch.approval a ON a.proposal_id = p.id
+    WHERE i.opened_at >= %(since)s AND i.opened_at < %(until)s
+      AND (%(service)s::text IS NULL OR i.service = %(service)s)
+      AND (%(severity)s::text IS NULL OR i.severity = %(severity)s)) AS each
+GROUP BY outcome
+
+-- name: load_of
+-- unsocial: opened between 22 and 6 o'clock UTC or at a weekend.
+SELECT count(*) AS incidents,
+       count(*) FILTER (WHERE extract(isodow FROM opened_at AT TIME ZONE 'UTC') >= 6
+                           OR extract(hour FROM opened_at AT TIME ZONE 'UTC') >= 22
+                           OR extract(hour FROM opened_at AT TIME ZONE 'UTC') < 6) AS unsocial
+FROM stanch.incident
+WHERE opened_at >= %(since)s AND opened_at < %(until)s
+  AND (%(service)s::text IS NULL OR service = %(service)s)
+  AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+
+-- name: deciders
+SELECT d.person, count(*) AS n
+FROM stanch.decision d JOIN stanch.approval a ON a.id = d.approval_id JOIN stanch.incident i ON i.id = a.incident_id
+WHERE d.at >= %(since)s AND d.at < %(until)s
+  AND (%(service)s::text IS NULL OR i.service = %(service)s)
+  AND (%(severity)s::text IS NULL OR i.severity = %(severity)s)
+GROUP BY d.person ORDER BY n DESC, d.person LIMIT %(limit)s
+
+-- name: last_received
+SELECT source, extract(epoch FROM clock_timestamp() - max(received_at))::float8 AS age_s
+FROM stanch.inbox GROUP BY source ORDER BY source
+
+-- name: incident_facets
+-- What one may filter by.
+SELECT array_agg(DISTINCT service) FILTER (WHERE service IS NOT NULL) AS services,
+       array_agg(DISTINCT severity) FILTER (WHERE severity IS NOT NULL) AS severities
+FROM stanch.incident WHERE opened_at >= %(since)s
+
+-- name: stage_buckets
+-- For histograms, over all incidents there are. negated: the bounds with a minus, ascending; within: how many of them a
+-- time is at most, for a bucket holds what is equal to its bound.
+SELECT stage, width_bucket(-seconds, %(negated)s::float8[]) AS within, count(*) AS n, sum(seconds)::float8 AS total
+FROM stanch.incident i
+CROSS JOIN LATERAL (VALUES
+    ('restore', greatest(extract(epoch FROM i.restored - i.impact_start), 0)::float8),
+    ('detect', greatest(extract(epoch FROM i.detected - i.impact_start), 0)::float8),
+    ('diagnose', greatest(extract(epoch FROM i.diagnosed - i.detected), 0)::float8),
+    ('wait', greatest(extract(epoch FROM i.decided - i.proposed), 0)::float8),
+    ('execute', greatest(extract(epoch FROM i.exec_end - i.exec_start), 0)::float8),
+    ('verify', greatest(extract(epoch FROM i.verified - i.exec_end), 0)::float8)) AS s (stage, seconds)
+WHERE s.seconds IS NOT NULL
+GROUP BY stage, within
+
+-- name: search_incidents
+-- text: a LIKE pattern over title and service; null: any.
+SELECT id, state, outcome, version, title, service, severity, target, mode, skill, labels, annotations, working,
+       milestones, opened_at, updated_at
+FROM stanch.incident
+WHERE (%(before)s::bigint IS NULL OR id < %(before)s)
+  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(service)s::text IS NULL OR service = %(service)s)
+  AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+  AND (%(cause)s::text IS NULL OR cause = %(cause)s)
+  AND (%(text)s::text IS NULL OR title ILIKE %(text)s OR service ILIKE %(text)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: similar_incidents
+-- Earlier ones with the same alert or the same cause, over and explained; the same alert on the same service first.
+SELECT id, title, service, outcome, cause, working, opened_at,
+       greatest(extract(epoch FROM restored - impact_start), 0)::float8 AS seconds,
+       (labels ->> 'alertname' IS NOT DISTINCT FROM %(alertname)s::text) AS same_alert,
+       (service IS NOT DISTINCT FROM %(service)s::text) AS same_service,
+       (cause IS NOT DISTINCT FROM %(cause)s::text) AS same_cause
+FROM (
+    (SELECT * FROM stanch.incident WHERE labels ->> 'alertname' = %(alertname)s AND id < %(incident)s
+     ORDER BY id DESC LIMIT 50)
+    UNION
+    (SELECT * FROM stanch.incident WHERE cause = %(cause)s AND id < %(incident)s ORDER BY id DESC LIMIT 50)
+) AS near
+WHERE cause IS NOT NULL AND state IN ('resolved', 'self_resolved', 'closed')
+ORDER BY (labels ->> 'alertname' IS NOT DISTINCT FROM %(alertname)s::text)::int
+       + (service IS NOT DISTINCT FROM %(service)s::text)::int
+       + (cause IS NOT DISTINCT FROM %(cause)s::text)::int DESC, (outcome = 'recovered') DESC, id DESC
+LIMIT %(limit)s
+
+-- name: proposal_of
+SELECT id, incident_id, revision, action, params, target, command, cleanup, rollback, document, digest, verdict,
+       facts, decide_by, start_by, approvers_needed, proposed_by, created_at
+FROM stanch.proposal WHERE incident_id = %(incident)s AND revision = %(revision)s
+
+-- name: proposal_revisions
+SELECT p.revision, p.digest, p.created_at, p.proposed_by, a.state
+FROM stanch.proposal p LEFT JOIN stanch.approval a ON a.proposal_id = p.id
+WHERE p.incident_id = %(incident)s ORDER BY p.revision DESC
+
+-- name: audit_found
+-- Newest first. text: a LIKE pattern over what was noted; before: smaller ids only.
+SELECT a.id, a.at, a.incident_id, a.actor, a.action, a.data, s.seq, s.hash
+FROM stanch.audit a LEFT JOIN stanch.audit_seal s ON s.audit_id = a.id
+WHERE (%(before)s::bigint IS NULL OR a.id < %(before)s)
+  AND (%(incident)s::bigint IS NULL OR a.incident_id = %(incident)s)
+  AND (%(actor)s::text IS NULL OR a.actor = %(actor)s)
+  AND (%(action)s::text IS NULL OR a.action = %(action)s)
+  AND (%(since)s::timestamptz IS NULL OR a.at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR a.at < %(until)s)
+  AND (%(text)s::text IS NULL OR a.data ->> 'note' ILIKE %(text)s)
+ORDER BY a.id DESC LIMIT %(limit)s
+
+-- name: audit_actions
+SELECT DISTINCT action FROM stanch.audit WHERE id > coalesce((SELECT max(id) FROM stanch.audit), 0) - 20000
+ORDER BY action
+
+-- name: seals_of
+-- An incident's rows with what each was chained to.
+SELECT s.seq, s.prev, s.hash, a.id, a.at, a.incident_id, a.actor, a.action, a.data
+FROM stanch.audit a JOIN stanch.audit_seal s ON s.audit_id = a.id
+WHERE a.incident_id = %(incident)s ORDER BY a.id LIMIT %(limit)s
+
+-- name: postmortem_edits
+SELECT revision, person, body, at FROM stanch.postmortem_edit
+WHERE incident_id = %(incident)s ORDER BY revision DESC
+
+-- name: add_postmortem_edit
+-- revision: the one that was edited; 0 rows: somebody saved another meanwhile.
+INSERT INTO stanch.postmortem_edit (incident_id, revision, person, body)
+SELECT %(incident)s, %(revision)s + 1, %(person)s, %(body)s
+WHERE %(revision)s = (SELECT coalesce(max(revision), 0) FROM stanch.postmortem_edit WHERE incident_id = %(incident)s)
+ON CONFLICT DO NOTHING
+RETURNING revision

@@ -28,6 +28,7 @@ MAY = {
     "permit": {API: "si", AGENT: "s", EXECUTOR: "s"},
     "execution": {API: "si", AGENT: "s", EXECUTOR: "sc"},
     "postmortem": {API: "s", AGENT: "siu", EXECUTOR: "s"},
+    "postmortem_edit": {API: "si", AGENT: "s", EXECUTOR: "s"},
     "change": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "skill_count": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "control": {API: "su", AGENT: "s", EXECUTOR: "s"},
@@ -55,7 +56,7 @@ def test_each_role_may_do_exactly_its_own(database: Database, role: str) -> None
     ("role", "table", "may_change"),
     [
         (AGENT, "inbox", ["state", "reason"]),
-        (API, "approval", ["state", "version", "decided_at"]),
+        (API, "approval", ["state", "version", "decided_at", "escalated_at"]),
         (EXECUTOR, "execution", ["state", "version", "progress", "result", "started_at", "finished_at"]),
     ],
 )
