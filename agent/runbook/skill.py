@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from agent.runbook.parameters import Sources, checks_named, read_sources
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -84,13 +86,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """A typed action for a cause. params_from: the check whose evidence holds the parameters."""
+    """A typed action for a cause. params_from: the check whose evidence holds the parameters; params: where in it, in
+    the format that agent.runbook.parameters describes, None for "by name at the top of the data".
+    """
 
     id: str
     cause: str
     action: str
     params_from: str
     roll_back_on_regression: bool
+    params: Sources = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,7 @@ def _skill(
     first, stop = tuple(diagnosis.get("first", ())), _stop(diagnosis["stop"])
     fixes = tuple(_remediation(row) for row in remediation["remediations"])
     _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
-    _all_known("check", checks, [fix.params_from for fix in fixes])
+    _all_known("check", checks, [name for fix in fixes for name in (fix.params_from, *checks_named(fix.params))])
     _all_known("cause", causes, [fix.cause for fix in fixes])
     _startable(checks, first, stop)
     match = diagnosis.get("match", {})
@@ -257,4 +262,5 @@ def _remediation(row: Mapping[str, Any]) -> Remediation:
         action=row["action"],
         params_from=row["params_from"],
         roll_back_on_regression=row["rollback"] == "on_regression",
+        params=read_sources(row.get("params")),
     )

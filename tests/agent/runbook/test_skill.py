@@ -102,6 +102,8 @@ def test_a_broken_diagnosis_is_refused_with_its_place(
     [
         (lambda r: r.update(cause="moon"), "cause 'moon'"),
         (lambda r: r.update(params_from="weather"), "check 'weather'"),
+        (lambda r: r.update(params=3), "params is a path"),
+        (lambda r: r.update(params={"a": {"check": "weather", "path": "x"}}), "check .weather."),
         (lambda r: r.pop("action"), "action is missing"),
         (lambda r: r.pop("rollback"), "rollback is missing"),
     ],
