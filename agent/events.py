@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from agent.incident import Answered, Mode
@@ -67,6 +68,15 @@ class ApprovalDenied:
 @dataclass(frozen=True, slots=True)
 class ApprovalExpired:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionAsked:
+    """A person wants the fix with other parameters; what waited for a decision is void."""
+
+    person: str
+    params: Mapping[str, Any]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ Event = (
     | ApprovalGranted
     | ApprovalDenied
     | ApprovalExpired
+    | RevisionAsked
     | ExecutionStarted
     | ExecutionEnded
     | VerificationSampled

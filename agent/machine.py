@@ -26,6 +26,7 @@ from agent.events import (
     PostmortemWritten,
     ProposalDrafted,
     ProposalRefused,
+    RevisionAsked,
     RollbackAuthorised,
     StepFailed,
     Triaged,
@@ -66,6 +67,7 @@ TRANSITIONS: Mapping[Machine, frozenset[tuple[str, str, Writer]]] = {
             (_I.INVESTIGATING, _I.NEEDS_HUMAN, "stanch_api"),
             (_I.INVESTIGATING, _I.SELF_RESOLVED, "stanch_agent"),
             (_I.AWAITING_APPROVAL, _I.EXECUTING, "stanch_api"),
+            (_I.AWAITING_APPROVAL, _I.INVESTIGATING, "stanch_api"),
             (_I.AWAITING_APPROVAL, _I.NEEDS_HUMAN, "stanch_api"),
             (_I.AWAITING_APPROVAL, _I.SELF_RESOLVED, "stanch_agent"),
             (_I.EXECUTING, _I.VERIFYING, "stanch_executor"),
@@ -154,8 +156,8 @@ def decide(incident: Incident, skill: Skill | None, event: Event, now: datetime)
             return _answered(incident, skill, event, now)
         case ProposalDrafted() | ProposalRefused() | ApprovalOpened():
             return _proposed(incident, event, now)
-        case ApprovalGranted() | ApprovalDenied() | ApprovalExpired():
-            return _decided(incident, event, now)
+        case ApprovalGranted() | ApprovalDenied() | ApprovalExpired() | RevisionAsked():
+            return _decided(incident, skill, event, now)
         case ExecutionStarted() | ExecutionEnded() | RollbackAuthorised():
             return _executed(incident, event)
         case VerificationSampled():
@@ -335,8 +337,15 @@ def _proposed(incident: Incident, event: ProposalDrafted | ProposalRefused | App
             assert_never(event)
 
 
-def _decided(incident: Incident, event: ApprovalGranted | ApprovalDenied | ApprovalExpired, now: datetime) -> Decision:
+def _decided(
+    incident: Incident,
+    skill: Skill | None,
+    event: ApprovalGranted | ApprovalDenied | ApprovalExpired | RevisionAsked,
+    now: datetime,
+) -> Decision:
     _expect(incident, event, _I.AWAITING_APPROVAL)
+    if isinstance(event, RevisionAsked):
+        return _revised(incident, skill, event)
     decided = incident.reached(Milestone.DECIDED, now)
     match event:
         case ApprovalGranted(persons, execution_id):
@@ -349,6 +358,17 @@ def _decided(incident: Incident, event: ApprovalGranted | ApprovalDenied | Appro
             return _needs_human(decided, "nobody decided in time, so nothing ran", Outcome.NO_ACTION, _postmortem())
         case _:
             assert_never(event)
+
+
+def _revised(incident: Incident, skill: Skill | None, event: RevisionAsked) -> Decision:
+    """The edited fix goes the whole way again: judged in the worker, and decided on by somebody."""
+    conclusion = incident.working.conclusion
+    remedy = None if skill is None or conclusion is None else skill.remedy(conclusion.cause)
+    if remedy is None:
+        raise IllegalTransition(f"{incident.key}: its skill names no fix any more, so there is nothing to edit")
+    step = Step("propose", "agent", {"remediation": remedy.id, "params": dict(event.params), "by": event.person})
+    why = f": {event.reason}" if event.reason else ""
+    return Decision(_to(incident, _I.INVESTIGATING), (step,), f"{event.person} edits the fix{why}")
 
 
 def approval_after(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardrails.action import Action, Rendered, UnknownAction, action_from_params, action_to_params, render
@@ -91,12 +92,14 @@ def admit(
     now: datetime,
     paused: str | None,
     facts: Facts | None = None,
+    proposer: str | None = None,
 ) -> Approved[Action] | Refused:
     """The only maker of Approved; called by the executor, which trusts nothing but its own policy, keys and clock.
 
     document is the signed one; approved_digest and approval_id come from the store's approval row; target_identity is
     read from the connection the command will run on; now is the store's clock; paused is the reason of the kill switch,
-    None when it is off. facts None leaves the target's state to a later preflight and cannot lower what is needed.
+    None when it is off; proposer is the person who edited the proposal, None the agent. facts None leaves the target's
+    state to a later preflight and cannot lower what is needed.
     """
     try:
         action = action_from_params(kind, params)
@@ -108,7 +111,9 @@ def admit(
         ]
         risk = risk_of(action, environment, None if facts is None else _table_bytes(action, facts), policy, now)
         needed = max(policy.approvers_needed(risk), _count(document, "approvers_needed"))
-        people, permit_reasons = _signers(permits, approval_id, approved_digest, document, policy, keys, target)
+        people, permit_reasons = _signers(
+            permits, approval_id, approved_digest, document, policy, keys, _For(target, environment, proposer)
+        )
     except (UnknownAction, UnusableDocument) as error:
         return Refused((str(error),))
     if len(people) < needed:
@@ -188,6 +193,15 @@ def _time_reasons(
     return reasons
 
 
+@dataclass(frozen=True, slots=True)
+class _For:
+    """What is approved: where, and by whom it was proposed."""
+
+    target: str
+    environment: str
+    proposer: str | None
+
+
 def _signers(
     permits: Sequence[Permit],
     approval_id: str,
@@ -195,7 +209,7 @@ def _signers(
     document: Mapping[str, Json],
     policy: Policy,
     keys: VerifyKeys,
-    target: str,
+    asked: _For,
 ) -> tuple[tuple[str, ...], list[str]]:
     """The distinct people whose permits count, and why the others do not."""
     decide_by = moment(_text(document, "decide_by"))
@@ -210,8 +224,11 @@ def _signers(
             reasons.append("a permit's signature does not match")
         elif permit.decided_at > decide_by:
             reasons.append(f"{permit.person} decided after the limit")
-        elif not policy.may_approve(permit.person, target):
-            reasons.append(f"{permit.person} may not approve for {target}")
+        elif not policy.may_approve(
+            permit.person, asked.target, proposer=asked.proposer, environment=asked.environment
+        ):
+            own = ", being its own proposer" if permit.person == asked.proposer else ""
+            reasons.append(f"{permit.person} may not approve for {asked.target}{own}")
         else:
             people[permit.person] = None
     return tuple(people), reasons

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from typing import TypeAlias
 
 from guardrails.action import KINDS
 from guardrails.canonical import UnusableDocument, moment
 from guardrails.verdict import RISKS, Risk
 
+CHANNELS = frozenset({"api", "dashboard", "slack"})
+"""Where a decision can be made; api is the command line too. What cannot be undone is not decided in a chat."""
 PRODUCTION = "production"
 """An environment nobody named counts as this one."""
 
@@ -64,12 +67,17 @@ class Policy:
     """The rules of one installation. An empty approver list means nobody may approve.
 
     decide_within_s runs from the proposal, start_within_s from the decision limit. large_table_bytes raises the risk.
+    escalate_after_s after the proposal those in escalate_to are told that nobody has decided; empty = the approvers.
+    channels_by_risk says where a decision may be made.
     """
 
     approvers: tuple[Approver, ...] = ()
     decide_within_s: float = 900.0
     start_within_s: float = 1800.0
+    escalate_after_s: float = 300.0
+    escalate_to: tuple[str, ...] = ()
     approvers_by_risk: tuple[int, int, int] = (1, 1, 2)
+    channels_by_risk: tuple[frozenset[str], frozenset[str], frozenset[str]] = (CHANNELS, CHANNELS, CHANNELS - {"slack"})
     self_approval_in: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
     freezes: tuple[Freeze, ...] = ()
@@ -93,7 +101,10 @@ class Policy:
             approvers=_approvers(document.get("approvers")),
             decide_within_s=_seconds(section, "decide_within_s", default.decide_within_s),
             start_within_s=_seconds(section, "start_within_s", default.start_within_s),
+            escalate_after_s=_seconds(section, "escalate_after_s", default.escalate_after_s),
+            escalate_to=_people(_or(section.get("escalate_to"), ())),
             approvers_by_risk=_by_risk(_or(section.get("approvers_needed"), {}), default.approvers_by_risk),
+            channels_by_risk=_channels(_or(section.get("channels"), {}), default.channels_by_risk),
             self_approval_in=_environments(_or(section.get("self_approval_in"), ())),
             never=_never(_or(section.get("never"), ())),
             freezes=_freezes(_or(section.get("freeze"), ())),
@@ -105,6 +116,13 @@ class Policy:
 
     def approvers_needed(self, risk: Risk) -> int:
         return self.approvers_by_risk[RISKS.index(risk)]
+
+    def channels(self, risk: Risk) -> frozenset[str]:
+        return self.channels_by_risk[RISKS.index(risk)]
+
+    def told_when_nobody_decides(self, target: str) -> tuple[str, ...]:
+        """Whom an escalation names: escalate_to, else everybody who may approve for the target."""
+        return self.escalate_to or tuple(one.person for one in self.approvers if one.covers(target))
 
     def may_approve(self, person: str, target: str, *, proposer: str | None = None, environment: str = "") -> bool:
         """Whether this person's decision counts for this target. proposer None = the agent proposed it."""
@@ -124,7 +142,10 @@ _KEYS = frozenset(
     {
         "decide_within_s",
         "start_within_s",
+        "escalate_after_s",
+        "escalate_to",
         "approvers_needed",
+        "channels",
         "self_approval_in",
         "never",
         "freeze",
@@ -203,6 +224,32 @@ def _by_risk(value: object, default: tuple[int, int, int]) -> tuple[int, int, in
         raise UnusablePolicy("approvers_needed are whole numbers that do not fall as the risk rises")
     low, medium, high = (int(count) for count in counts)
     return low, medium, high
+
+
+def _people(value: object) -> tuple[str, ...]:
+    return tuple(_text("a person of escalate_to", item) for item in _sequence("escalate_to", value))
+
+
+_ByRisk: TypeAlias = tuple[frozenset[str], frozenset[str], frozenset[str]]
+
+
+def _channels(value: object, default: _ByRisk) -> _ByRisk:
+    section = _mapping("channels", value)
+    if unknown := sorted(set(section) - set(RISKS)):
+        raise UnusablePolicy(f"channels has no risk {unknown[0]!r}; known: {', '.join(RISKS)}")
+    low, medium, high = (
+        _channel_names(risk, section[risk]) if section.get(risk) is not None else usual
+        for risk, usual in zip(RISKS, default, strict=True)
+    )
+    return low, medium, high
+
+
+def _channel_names(risk: str, value: object) -> frozenset[str]:
+    """An empty list means that nothing of this risk can be approved anywhere."""
+    names = frozenset(_text("a channel", item) for item in _sequence(f"channels for {risk}", value))
+    if unknown := sorted(names - CHANNELS):
+        raise UnusablePolicy(f"channels names the unknown {unknown[0]!r}; known: {', '.join(sorted(CHANNELS))}")
+    return names
 
 
 def _environments(value: object) -> frozenset[str]:

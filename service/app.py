@@ -141,7 +141,7 @@ def _start_loops(held: Context, stop: threading.Event) -> None:
     for loop in (
         relay,
         own,
-        loops.expirer(held.runner, stop),
+        loops.expirer(held.runner, held.ports.configuration.rules, stop),
         loops.sealer(store, stop),
         loops.head_exporter(store, held.ports.data_dir / "audit", stop),
         loops.presence(store, name, "api", {"pid": os.getpid()}, stop),

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "incidents": ("service.commands.incidents:incidents", "List incidents."),
     "show": ("service.commands.incidents:show", "One incident."),
     "approve": ("service.commands.incidents:approve", "Approve a proposed fix."),
+    "edit": ("service.commands.incidents:edit", "Change a proposed fix before it is decided."),
     "deny": ("service.commands.incidents:deny", "Deny a proposed fix."),
     "investigate": ("service.commands.incidents:investigate", "Ask for another look."),
     "close": ("service.commands.incidents:close", "Close an incident that waits for a human."),

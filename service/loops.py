@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from agent.machine import Queue
     from connectors.store.store import Row, Store
+    from guardrails.policy import Policy
     from service.steps.runner import Runner
 
 log = structlog.get_logger()
@@ -114,9 +115,12 @@ def relay(store: Store, app: Celery, stop: threading.Event) -> Loop:
     return Loop("relay", body, POLL_S, threading.Event(), stop)
 
 
-def expirer(runner: Runner, stop: threading.Event) -> Loop:
+def expirer(runner: Runner, policy: Policy, stop: threading.Event) -> Loop:
+    """Ends what nobody decided in time, and says before that nobody has."""
+
     def body() -> None:
         approve.expire(runner)
+        approve.escalate(runner, policy)
 
     return Loop("expirer", body, POLL_S, threading.Event(), stop)
 

@@ -125,6 +125,8 @@ def proposal(tx: Transaction, incident: Incident, configuration: Configuration) 
         "findings": verdict["findings"],
         "facts": row["facts"],
         "verification": row["document"]["verification"],
+        "proposed_by": row["proposed_by"],
+        "channels": sorted(configuration.rules.channels(verdict["risk"])),
         "approvers_needed": row["approvers_needed"],
         "approvers": [one.person for one in configuration.rules.approvers if one.covers(row["target"])],
         "decide_by": row["decide_by"].isoformat(),
@@ -137,6 +139,7 @@ def _approval(tx: Transaction, row: Row) -> dict[str, Any]:
     return {
         "id": str(row["id"]),
         "state": row["state"],
+        "escalated_at": row["escalated_at"].isoformat() if row["escalated_at"] else None,
         "seconds_left": max(0.0, round((row["decide_by"] - row["now"]).total_seconds(), 1)),
         "decisions": [
             {"person": one["person"], "decision": one["decision"], "reason": one["reason"],

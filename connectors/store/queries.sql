@@ -85,8 +85,9 @@ WHERE correlation_key = %(correlation_key)s AND state NOT IN ('resolved', 'self_
 FOR UPDATE
 
 -- name: add_incident
-INSERT INTO stanch.incident (correlation_key, title, service, severity, labels, annotations, milestones)
-VALUES (%(correlation_key)s, %(title)s, %(service)s, %(severity)s, %(labels)s, %(annotations)s, %(milestones)s)
+INSERT INTO stanch.incident (correlation_key, source, title, service, severity, labels, annotations, milestones)
+VALUES (%(correlation_key)s, %(source)s, %(title)s, %(service)s, %(severity)s, %(labels)s, %(annotations)s,
+        %(milestones)s)
 ON CONFLICT (correlation_key) WHERE state NOT IN ('resolved', 'self_resolved', 'closed') DO NOTHING
 RETURNING id
 

@@ -157,6 +157,51 @@ def deny(key: str, reason: str, json_: bool) -> None:
     _decide(key, "deny", reason, yes=True, json_=json_)
 
 
+def _changed(params: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
+    """The proposal's parameters with the changes. A list is given with commas, true and false as words."""
+    changed = dict(params)
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or name not in params:
+            raise CommandFailed(f"--set takes one of {', '.join(sorted(params))} as NAME=VALUE, not {safe(change)}")
+        changed[name] = _value_like(params[name], name, text)
+    return changed
+
+
+def _value_like(old: Any, name: str, text: str) -> Any:
+    match old:
+        case list():
+            return [part for part in text.split(",") if part]
+        case bool() if text in {"true", "false"}:
+            return text == "true"
+        case int() if not isinstance(old, bool) and re.fullmatch(r"-?[0-9]{1,18}", text):
+            return int(text)
+        case str():
+            return text
+    raise CommandFailed(f"{name} is a {type(old).__name__}, which {safe(text)} is not")
+
+
+@click.command(
+    epilog='\b\nExample:\n  stanch edit INC-1 --set columns=customer_id,placed_at --reason "covers the sort"'
+)
+@click.argument("key", type=Key())
+@click.option("--set", "changes", multiple=True, required=True, metavar="NAME=VALUE", help="A parameter and its value.")
+@click.option("--reason", default="", help="Kept with the edit.")
+@as_json
+def edit(key: str, changes: tuple[str, ...], reason: str, json_: bool) -> None:
+    """Change a proposed fix. What waited is void; the guardrail judges the edit, and somebody else approves it."""
+    api = _api()
+    fix = api.get(f"/api/v1/incidents/{key}")["proposal"]
+    if fix is None or fix["approval"] is None:
+        raise CommandFailed(f"{key} has nothing that waits for a decision")
+    answer = api.post(
+        f"/api/v1/approvals/{fix['approval']['id']}/revision",
+        {"revision": fix["revision"], "digest": fix["digest"], "params": _changed(fix["params"], changes),
+         "reason": reason},
+    )  # fmt: skip
+    click.echo(json.dumps(answer) if json_ else f"{key} revision {fix['revision']} is void; the edit is being judged")
+
+
 @click.command(epilog="\b\nExample:\n  stanch investigate INC-1")
 @click.argument("key", type=Key())
 def investigate(key: str) -> None:

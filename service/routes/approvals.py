@@ -7,15 +7,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, status
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from service.context import Context, Held, KnownPerson
 from service.steps.approve import Ask, Declined, Taken, take
+from service.steps.revise import Edit, revise
 
 router = APIRouter(prefix="/api/v1", tags=["approvals"])
 
 HTTP = {"forbidden": status.HTTP_403_FORBIDDEN, "conflict": status.HTTP_409_CONFLICT,
-        "unknown": status.HTTP_404_NOT_FOUND}  # fmt: skip
+        "unknown": status.HTTP_404_NOT_FOUND, "unusable": status.HTTP_422_UNPROCESSABLE_CONTENT}  # fmt: skip
 
 
 class Decision(BaseModel):
@@ -39,6 +40,29 @@ def decide(held: Held, person: KnownPerson, approval_id: UUID, body: Decision) -
     return JSONResponse(
         {"state": answer.state, "approved_by": list(answer.approved_by), "approvers_needed": answer.needed}
     )
+
+
+class Revision(BaseModel):
+    """The fix with other parameters: all of them, as the proposal names them; the kind of action stays."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    revision: StrictInt = Field(ge=1)
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    params: dict[str, str | StrictInt | StrictBool | list[str]]
+    reason: str = Field(default="", max_length=1000)
+
+
+@router.post("/approvals/{approval_id}/revision", status_code=status.HTTP_202_ACCEPTED)
+def edit(held: Held, person: KnownPerson, approval_id: UUID, body: Revision) -> JSONResponse:
+    """Supersedes what waits; the guardrail judges the edited action, and it needs a decision of its own. 422: the
+    parameters are no such action, and nothing has changed.
+    """
+    wanted = Edit(body.revision, body.digest, body.params, person.name, "api", clean(body.reason))
+    answer = revise(held.runner, held.ports.configuration.rules, str(approval_id), wanted)
+    if isinstance(answer, Declined):
+        return JSONResponse({"detail": answer.why, "current": answer.current}, HTTP[answer.kind])
+    return JSONResponse({"incident": answer.incident, "revision": answer.revision}, status.HTTP_202_ACCEPTED)
 
 
 def taken(held: Context, approval_id: str, ask: Ask) -> Taken | Declined:

@@ -209,8 +209,8 @@ def _ask(form: dict[str, str], person: Person) -> Ask | None:
     reason = clean(form.get("reason", ""))[:MAX_REASON_CHARS]
     match form.get("decision"):
         case "approve":
-            return Ask("approve", int(revision), digest, person.name, "page", reason)
+            return Ask("approve", int(revision), digest, person.name, "dashboard", reason)
         case "deny":
-            return Ask("deny", int(revision), digest, person.name, "page", reason)
+            return Ask("deny", int(revision), digest, person.name, "dashboard", reason)
         case _:
             return None

@@ -46,9 +46,11 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Not taken. kind: forbidden (this person may not), conflict (the world moved on; current says how), unknown."""
+    """Not taken. kind: forbidden (not this person, or not here), conflict (the world moved on; current says how),
+    unknown (no such approval), unusable (an edit that is no action).
+    """
 
-    kind: Literal["forbidden", "conflict", "unknown"]
+    kind: Literal["forbidden", "conflict", "unknown", "unusable"]
     why: str
     current: dict[str, Any]
 
@@ -96,9 +98,35 @@ def _declined(policy: Policy, row: Row, proposal: Row, state: IncidentState, ask
     if not policy.may_approve(ask.person, proposal["target"]):
         who = "nobody is on the approver list" if not policy.approvers else f"{ask.person} is not on the approver list"
         return Declined("forbidden", f"{who} for {proposal['target']}", {})
+    if ask.decision == "approve":
+        declined = _own_edit(policy, proposal, ask.person) or _wrong_channel(policy, proposal, ask.channel)
+        if declined is not None:
+            return declined
+    return not_waiting(row, state, ask.revision, ask.digest)
+
+
+def _own_edit(policy: Policy, proposal: Row, person: str) -> Declined | None:
+    """Refusing stays open to everybody on the list, from everywhere; only saying yes is bound."""
+    environment = proposal["facts"].get("environment", "")
+    if policy.may_approve(person, proposal["target"], proposer=proposal["proposed_by"], environment=environment):
+        return None
+    return Declined("forbidden", f"{person} edited this fix; somebody else has to approve it", {})
+
+
+def _wrong_channel(policy: Policy, proposal: Row, channel: str) -> Declined | None:
+    risk = proposal["verdict"]["risk"]
+    allowed = policy.channels(risk)
+    if channel in allowed:
+        return None
+    where = ", ".join(sorted(allowed)) or "nowhere: the policy names no channel"
+    return Declined("forbidden", f"{risk} risk is not approved by {channel}; approve it by {where}", {})
+
+
+def not_waiting(row: Row, state: IncidentState, revision: int, shown_digest: str) -> Declined | None:
+    """Why what the person saw is not what waits for a decision now; None when it is."""
     if row["state"] not in WAITING:
         return Declined("conflict", f"already {row['state']}", _current(row))
-    if row["revision"] != ask.revision or not hmac.compare_digest(row["digest"], ask.digest):
+    if row["revision"] != revision or not hmac.compare_digest(row["digest"], shown_digest):
         return Declined("conflict", "this is not the revision that waits for a decision", _current(row))
     if row["now"] >= row["decide_by"]:
         return Declined("conflict", "the time to decide is over", _current(row))
@@ -214,6 +242,28 @@ def authorise_rollback(held: Held) -> Save:
         return RollbackAuthorised(str(added["id"]))
 
     return save
+
+
+def escalate(runner: Runner, policy: Policy) -> int:
+    """Says once, when nobody has decided for a while, who should. Returns how many. Raises Unreachable."""
+    with runner.store.transaction() as tx:
+        undecided = tx.all("undecided_approvals", after_s=policy.escalate_after_s)
+    told = 0
+    for row in undecided:
+        with runner.store.transaction() as tx:
+            tx.incident(row["incident_id"], lock=True)
+            escalated = tx.one("escalate_approval", id=row["id"])
+            proposal = tx.one("proposal", id=escalated["proposal_id"]) if escalated else None
+            if escalated is None or proposal is None:
+                continue
+            told += 1
+            people = policy.told_when_nobody_decides(proposal["target"])
+            note = (
+                f"nobody has decided for {policy.escalate_after_s:.0f} s; asked again: {', '.join(people) or 'nobody'}"
+            )
+            until = escalated["decide_by"].isoformat()
+            tx.audit(row["incident_id"], "api", "Escalated", {"note": note, "people": list(people), "until": until})
+    return told
 
 
 def expire(runner: Runner) -> int:

@@ -118,6 +118,7 @@ def _admit(
         environment=ports.configuration.targets[target].environment,
         now=now,
         paused=paused,
+        proposer=proposal["proposed_by"],
     )
 
 

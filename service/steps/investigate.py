@@ -126,8 +126,12 @@ def propose(ports: Ports) -> Handler:
         target = incident.target or ""
         if remedy.cause in incident.working.barred:
             return _refuse("the same fix did not help before; ask for another look to try it again")
+        edited = held.step.args.get("params")
         try:
-            action = action_from_params(remedy.action, _params(remedy.action, known.get(remedy.params_from, {})))
+            action = action_from_params(
+                remedy.action,
+                _params(remedy.action, known.get(remedy.params_from, {})) if edited is None else edited,
+            )
         except UnknownAction as error:
             return _refuse(f"no action could be built from the evidence: {error}")
         proposal_id = str(uuid.uuid4())
@@ -142,7 +146,7 @@ def propose(ports: Ports) -> Handler:
         verification = verification_of(ports, incident, roll_back=remedy.roll_back_on_regression)
         return lambda tx: _store_proposal(
             tx, ports, incident, proposal_id, target, identity, action, verdict, verification,
-            {**asdict(facts), "not_visible": [one.as_data() for one in hidden]},
+            {**asdict(facts), "not_visible": [one.as_data() for one in hidden]}, held.step.args.get("by"),
         )  # fmt: skip
 
     return handle
@@ -209,6 +213,7 @@ def _store_proposal(
     verdict: Verdict,
     verification: dict[str, Any],
     facts: dict[str, Any],
+    proposed_by: str | None,
 ) -> Event:
     policy, now = ports.configuration.rules, tx.now()
     decide_by = now + timedelta(seconds=policy.decide_within_s)
@@ -245,5 +250,6 @@ def _store_proposal(
         decide_by=decide_by,
         start_by=start_by,
         approvers_needed=verdict.approvers_needed,
+        proposed_by=proposed_by,
     )
     return ProposalDrafted(proposal_id, revision, verdict.rendered.command)

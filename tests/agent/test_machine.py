@@ -23,6 +23,7 @@ from agent.events import (
     PostmortemWritten,
     ProposalDrafted,
     ProposalRefused,
+    RevisionAsked,
     RollbackAuthorised,
     StepFailed,
     Triaged,
@@ -75,6 +76,7 @@ def writer_of(event: Event) -> Writer:
             | ApprovalGranted()
             | ApprovalDenied()
             | ApprovalExpired()
+            | RevisionAsked()
             | RollbackAuthorised()
             | HumanAsked()
             | HumanClosed()
@@ -104,6 +106,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(ApprovalGranted, persons=st.tuples(text), execution_id=text),
     st.builds(ApprovalDenied, person=text, reason=text),
     st.just(ApprovalExpired()),
+    st.builds(RevisionAsked, person=text, params=st.dictionaries(text, text, max_size=2), reason=text),
     st.builds(ExecutionStarted, phase=st.sampled_from(["run", "rollback"]), at=times),
     st.builds(
         ExecutionEnded,
@@ -360,6 +363,22 @@ def test_without_an_approval_nothing_runs(event: Event, says: str) -> None:
     assert decision.note == says
     assert kinds(decision) == ["postmortem"]
     assert decision.incident.milestones[Milestone.DECIDED] == NOW
+
+
+def test_an_edit_has_the_fix_drafted_again_with_its_parameters() -> None:
+    waiting = replace(concluded(), state=S.AWAITING_APPROVAL)
+    decision = decide(waiting, SKILL, RevisionAsked("ada", {"columns": ["a", "b"]}, "covers the sort"), NOW)
+    assert decision.incident.state is S.INVESTIGATING
+    assert decision.note == "ada edits the fix: covers the sort"
+    (step,) = decision.steps
+    assert (step.kind, step.queue, step.args["params"], step.args["by"]) == (
+        "propose", "agent", {"columns": ["a", "b"]}, "ada",
+    )  # fmt: skip
+
+
+def test_without_a_skill_there_is_nothing_to_edit() -> None:
+    with pytest.raises(IllegalTransition, match="nothing to edit"):
+        decide(replace(concluded(), state=S.AWAITING_APPROVAL), None, RevisionAsked("ada", {}, ""), NOW)
 
 
 # --- What became of the fix --------------------------------------------------------------------------------------

@@ -91,3 +91,36 @@ def test_what_is_not_understood_is_refused_at_the_start(document: dict[str, Any]
     with pytest.raises(UnusablePolicy) as refused:
         Policy.from_mapping(document)
     assert str(refused.value)
+
+
+def test_what_is_high_risk_is_not_decided_in_a_chat_unless_the_policy_says_so() -> None:
+    assert "slack" in Policy().channels("medium")
+    assert "slack" not in Policy().channels("high")
+    policy = Policy.from_mapping({"policy": {"channels": {"high": ["dashboard"], "low": []}}})
+    assert policy.channels("high") == {"dashboard"}
+    assert policy.channels("low") == frozenset()
+    assert policy.channels("medium") == Policy().channels("medium")
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ({"channels": {"odd": []}}, "no risk 'odd'"),
+        ({"channels": {"low": ["telegram"]}}, "unknown 'telegram'"),
+        ({"channels": ["slack"]}, "not a mapping"),
+        ({"escalate_after_s": 0}, "not a positive number"),
+        ({"escalate_to": "ada"}, "not a list"),
+    ],
+)
+def test_a_channel_or_an_escalation_that_is_not_understood_stops_the_start(
+    section: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UnusablePolicy, match=says):
+        Policy.from_mapping({"policy": section})
+
+
+def test_an_escalation_names_its_people_or_all_who_may_approve() -> None:
+    people = {"approvers": ["ada", {"person": "bob", "targets": ["billing"]}]}
+    assert Policy.from_mapping(people).told_when_nobody_decides("shop") == ("ada",)
+    named = Policy.from_mapping({**people, "policy": {"escalate_to": ["the lead"]}})
+    assert named.told_when_nobody_decides("shop") == ("the lead",)

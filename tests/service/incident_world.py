@@ -215,7 +215,7 @@ class World:
                 "cleanup": rendered.cleanup, "rollback": rendered.rollback, "document": jsonb(document),
                 "digest": digest(document), "verdict": jsonb({"locks": [], "risk": "medium", "findings": []}),
                 "facts": jsonb({}), "decide_by": decide_by, "start_by": decide_by + timedelta(seconds=1800),
-                "approvers_needed": needed, **changes,
+                "approvers_needed": needed, "proposed_by": None, **changes,
             }  # fmt: skip
             tx.run("add_proposal", **row)
         return proposal, row["digest"]
@@ -236,7 +236,7 @@ class World:
 
 
 def ask(signed: str, person: str = "ada@example.com", decision: Any = "approve", *, revision: int = 1) -> Ask:
-    return Ask(decision, revision, signed, person, "test", "because")
+    return Ask(decision, revision, signed, person, "api", "because")
 
 
 def firing(fingerprint: str, *, starts: datetime = STARTS, **labels: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from connectors.unreachable import Unreachable
 from service import chain, loops
 from service.steps.runner import Runner
 from tests.connectors.store.database import AGENT, API
-from tests.service.incident_world import SKILLS, World, firing, notification
+from tests.service.incident_world import CONFIGURATION, SKILLS, World, firing, notification
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,7 @@ def test_a_loop_goes_on_whatever_happens_in_a_turn() -> None:
 def test_the_expirer_ends_what_nobody_decided(fresh_world: World) -> None:
     number, approval, _ = fresh_world.awaiting(decide_s=-1.0)
     other, waiting, _ = fresh_world.awaiting()
-    loops.expirer(fresh_world.api, threading.Event()).body()
+    loops.expirer(fresh_world.api, CONFIGURATION.rules, threading.Event()).body()
     assert (fresh_world.approval_state(approval), fresh_world.approval_state(waiting)) == ("expired", "pending")
     assert fresh_world.incident(number).state == "needs_human"
     assert fresh_world.incident(other).state == "awaiting_approval"

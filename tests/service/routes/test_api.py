@@ -208,3 +208,16 @@ def test_a_responder_asks_for_another_look_and_closes(app: App, world: World) ->
 def _needs_human(world: World, number: int) -> None:
     move = "UPDATE stanch.incident SET state = 'needs_human', version = version + 1 WHERE id = %s"
     world.database.run(move, (number,))
+
+
+def test_an_edit_that_is_no_action_is_422_and_changes_nothing(app: App, world: World) -> None:
+    _, approval, signed = world.awaiting()
+    path = f"/api/v1/approvals/{approval}/revision"
+    body = {"revision": 1, "digest": signed, "params": {"schema": "public", "table": "orders"}}
+    assert app.ask("POST", path, json=body).status_code == 401
+    assert app.ask("POST", path, person="vic@example.com", json=body).status_code == 403
+    answer = app.ask("POST", path, person="ada@example.com", json=body)
+    assert answer.status_code == 422
+    assert "columns" in answer.json()["detail"]
+    assert app.ask("POST", path, person="ada@example.com", json={**body, "digest": "0" * 64}).status_code == 409
+    assert world.approval_state(approval) == "pending"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.incident import ApprovalState, IncidentState, Milestone
+from connectors.store.store import jsonb
 from connectors.unreachable import Unreachable
 from guardrails.permit import Permit, VerifyKeys, verify
 from guardrails.policy import Policy
 from service import wiring
-from service.steps.approve import Ask, Declined, Taken, expire, take
+from service.steps.approve import Ask, Declined, Taken, escalate, expire, take
 from service.steps.runner import Runner
 from tests.connectors.store.database import API
 from tests.service.incident_world import CONFIGURATION, KEY, PEOPLE, SKILLS, World, ask
@@ -75,9 +76,9 @@ def test_the_permit_verifies_and_names_what_was_signed(world: World) -> None:
 
 
 def test_of_eight_who_click_at_once_one_decides(fresh_world: World) -> None:
-    """100 approvals, eight people each: one winner, one execution, one permit, and seven who are told so."""
+    """500 approvals, eight people each: one winner, one execution, one permit, and seven who are told so."""
     world = fresh_world
-    waiting = [world.awaiting() for _ in range(100)]
+    waiting = [world.awaiting() for _ in range(500)]
     for number, approval, signed in waiting:
         barrier = threading.Barrier(8)
 
@@ -93,7 +94,52 @@ def test_of_eight_who_click_at_once_one_decides(fresh_world: World) -> None:
         "SELECT (SELECT count(*) FROM stanch.execution),"
         " (SELECT count(*) FROM stanch.audit WHERE action = 'DecisionRefused')"
     )
-    assert (executions, refused) == (100, 700)
+    assert (executions, refused) == (500, 3500)
+
+
+HIGH = {"locks": [], "risk": "high", "findings": []}
+
+
+def test_what_cannot_be_undone_is_not_approved_in_a_chat(world: World) -> None:
+    number, approval, signed = world.awaiting(verdict=jsonb(HIGH))
+    asked = replace(ask(signed), channel="slack")
+    answer = decide(world, approval, asked)
+    assert isinstance(answer, Declined)
+    assert (answer.kind, answer.why) == (
+        "forbidden", "high risk is not approved by slack; approve it by api, dashboard",
+    )  # fmt: skip
+    assert counts(world, approval) == NOTHING
+    assert world.audit(number)[-1] == "DecisionRefused"
+    assert isinstance(decide(world, approval, replace(asked, decision="deny")), Taken)
+
+
+def test_the_policy_says_where_a_risk_is_approved(world: World) -> None:
+    _, approval, signed = world.awaiting()
+    policy = Policy.from_mapping({"approvers": ["ada@example.com"], "policy": {"channels": {"medium": ["slack"]}}})
+    assert isinstance(decide(world, approval, ask(signed), policy), Declined)
+    assert isinstance(decide(world, approval, replace(ask(signed), channel="slack"), policy), Taken)
+
+
+def test_nobody_deciding_is_said_once_and_the_decision_still_counts(fresh_world: World) -> None:
+    world = fresh_world
+    number, approval, signed = world.awaiting()
+    impatient = replace(POLICY, escalate_after_s=1e-6, escalate_to=("on-call lead",))
+    assert escalate(world.api, POLICY) == 0
+    assert [escalate(world.api, impatient) for _ in range(3)] == [1, 0, 0]
+    assert world.audit(number)[-1] == "Escalated"
+    (row,) = world.database.run(
+        "SELECT data ->> 'note' FROM stanch.audit WHERE incident_id = %s AND action = 'Escalated'", (number,)
+    )
+    assert row == ("nobody has decided for 0 s; asked again: on-call lead",)
+    assert isinstance(decide(world, approval, ask(signed)), Taken)
+    assert escalate(world.api, impatient) == 0
+
+
+def test_what_was_decided_is_not_escalated(fresh_world: World) -> None:
+    world = fresh_world
+    _, approval, signed = world.awaiting()
+    decide(world, approval, ask(signed))
+    assert escalate(world.api, replace(POLICY, escalate_after_s=1e-6)) == 0
 
 
 def test_approve_deny_and_expire_at_once_have_one_outcome(world: World) -> None:
