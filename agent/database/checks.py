@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agent.database import missing_index
+from agent.database.classes import CLASSES
+from agent.database.doctor import examine
+from agent.database.limits import Limits
 from agent.database.snapshot import (
     Activity,
     NotVisible,
@@ -21,6 +24,7 @@ from agent.database.text import sentence, shown
 from agent.database.value import Value
 
 if TYPE_CHECKING:
+    from agent.database.incident_class import IncidentClass
     from agent.database.missing_index import Candidate
     from agent.database.reader import TargetReader
 
@@ -268,7 +272,27 @@ _ALL = (
     stale_statistics,
     long_transaction,
 )
-CHECKS: Mapping[str, DatabaseCheck] = {check.__name__: DatabaseCheck(check.__name__, check) for check in _ALL}
+
+
+def _class_check(incident: IncidentClass) -> DatabaseCheck:
+    """Whether the target has an incident of this class now: yes with its findings, the most severe first."""
+
+    def run(reader: TargetReader, _known: Known) -> Observation:
+        report = examine(reader, WINDOW_S if incident.needs_window else 0.0, Limits(), (incident,))
+        data = report.as_data()
+        if report.findings:
+            return Observation("yes", sentence(report.findings[0].title), data)
+        if report.not_visible:
+            return _hidden(report.not_visible)
+        return Observation("no", f"Not so: {incident.what}", data)
+
+    return DatabaseCheck(incident.name, run)
+
+
+CHECKS: Mapping[str, DatabaseCheck] = {
+    **{check.__name__: DatabaseCheck(check.__name__, check) for check in _ALL},
+    **{incident.name: _class_check(incident) for incident in CLASSES.values()},
+}
 
 
 def _workload(reader: TargetReader, known: Known) -> Workload:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.database.execution import Claim, ClaimKind, Observed, Phase, Preflight, Progress, RunResult
+    from agent.database.limits import Limits
+    from agent.database.readings import Readings
     from agent.database.snapshot import (
         Activity,
         InvalidIndex,
@@ -46,6 +48,10 @@ class TargetReader(Protocol):
         ...
 
     def invalid_indexes(self) -> tuple[InvalidIndex, ...] | NotVisible: ...
+
+    def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
+        """Named readings, over a window where they need one; names are those of readings.READINGS."""
+        ...
 
 
 class TargetWriter(Protocol):

@@ -11,10 +11,14 @@ from agent.database.value import Value
 
 @dataclass(frozen=True, slots=True)
 class NotVisible(Value):
-    """Something the role or the server would not show. It is never the same as "there is none"."""
+    """Something the role or the server would not show. It is never the same as "there is none".
+
+    grant: the statement that would show it, for whoever may give it; "" = there is none.
+    """
 
     what: str
     why: str
+    grant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from agent.database.snapshot import (
     WhatIf,
     Workload,
 )
-from connectors.target import facts, planned, workload
+from connectors.target import facts, planned, readings, workload
 from connectors.target.session import HIDDEN_FROM_US, Connection, connect, reason, row, rows, translated
 from connectors.unreachable import Unreachable
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from agent.database.limits import Limits
+    from agent.database.readings import Readings
     from guardrails.action import Action
     from guardrails.facts import Facts
 
@@ -116,6 +118,12 @@ class Diagnosis:
             if found and hidden and hidden["hidden"]:
                 return NotVisible("index builds of other roles", "the role is no member of pg_read_all_stats")
             return found
+
+    def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
+        with translated(self._name):
+            connection = self._open()
+            identity = read_identity(connection, self._name)
+            return readings.observe(connection, identity, names, window_s, limits, APPLICATION, self._sleep)
 
     def facts(
         self, action: Action, *, environment: str, now: datetime, recent_executions: int = 0

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
+from agent.database.readings import READINGS, Readings
 from agent.database.snapshot import Activity, NotVisible, TargetIdentity, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agent.database.execution import ClaimKind, Phase
+    from agent.database.limits import Limits
+    from agent.database.readings import Rows
     from agent.database.snapshot import InvalidIndex, Plan, TableFacts, WhatIf
     from connectors.unreachable import Unreachable
     from guardrails.action import Action
@@ -39,6 +42,8 @@ class MemoryTarget:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     what_ifs: Mapping[tuple[str, ...], WhatIf] = field(default_factory=dict)
     invalid: tuple[InvalidIndex, ...] | NotVisible = ()
+    taken: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
+    taken_before: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
     ends_as: str = "finished"
     progress: tuple[Progress, ...] = (Progress("building index: scanning table", 50, 100, "blocks", 50.0, None),)
@@ -79,6 +84,19 @@ class MemoryTarget:
     def invalid_indexes(self) -> tuple[InvalidIndex, ...] | NotVisible:
         self._answer()
         return self.invalid
+
+    def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
+        """Of `taken` and, for their deltas, `taken_before`; a reading not in them has no rows."""
+        self._answer()
+        return Readings(
+            server_version_num=self.target.server_version_num,
+            database=self.target.database,
+            in_recovery=self.target.in_recovery,
+            window_s=window_s,
+            now={name: self.taken.get(name, ()) for name in names},
+            before={name: self.taken_before.get(name, ()) for name in names if READINGS[name].counters},
+            limits=limits,
+        )
 
     def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
         self._answer()

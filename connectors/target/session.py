@@ -24,7 +24,10 @@ ANSWER_TIMEOUT_S = 20.0
 """Beyond the server's own statement_timeout: a server that stops answering altogether is given up after it."""
 APPLICATION_NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts what is longer
 
-QUERIES: Mapping[str, str] = load("connectors.target", "queries.sql")
+QUERIES: Mapping[str, str] = {
+    **load("connectors.target", "queries.sql"),
+    **load("connectors.target", "readings.sql"),
+}
 MARK = "/* stanch */"
 """Begins what we ask, so that our own questions are not taken for the workload."""
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent.database.checks import CHECKS, Observation
+from agent.database.readings import Readings
 from agent.database.snapshot import (
     Activity,
     InvalidIndex,
@@ -19,6 +20,11 @@ from agent.database.snapshot import (
     Workload,
 )
 from tests.agent.database.examples import ORDERS, QUERY, SCAN, SCANNED, SLOW, orders_with, plan, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.database.limits import Limits
 
 IDENTITY = TargetIdentity("shop", "1", "shop", 150018, in_recovery=False)
 HIDDEN = NotVisible("statements of other roles", "the role is no member of pg_read_all_stats")
@@ -63,6 +69,10 @@ class Shop:
     def invalid_indexes(self) -> tuple[InvalidIndex, ...] | NotVisible:
         found: tuple[InvalidIndex, ...] | NotVisible = self.answers.get("invalid", ())
         return found
+
+    def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
+        taken = {name: self.answers.get("readings", {}).get(name, ()) for name in names}
+        return Readings(150018, "shop", in_recovery=False, window_s=window_s, now=taken, before=taken, limits=limits)
 
 
 def check(name: str, **answers: Any) -> Observation:

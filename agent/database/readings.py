@@ -1,0 +1,109 @@
+"""Named readings of a target's catalog and statistics: what the judgements of agent.database.classes look at.
+
+A reading is a tuple of rows; a row maps column names to JSON scalars or lists of them. Ages are seconds, moments
+RFC 3339 text, sizes bytes. Which query answers a reading on which server is connectors.target.readings' to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from agent.database.limits import Limits
+from agent.database.snapshot import NotVisible
+
+Row: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a reading behaves over time.
+
+    keys name a row. counters only ever grow: where there are any, the reading is taken at both ends of the window.
+    sampled: taken several times over the window, each row with its sample's number, from 0, as "sample".
+    """
+
+    keys: tuple[str, ...] = ()
+    counters: tuple[str, ...] = ()
+    sampled: bool = False
+
+
+READINGS: Mapping[str, Reading] = {
+    "sessions": Reading(keys=("pid",)),
+}
+"""Every reading by name. An entry here and a source in connectors.target.readings.SOURCES belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read of one target, window_s apart.
+
+    now: at the window's end. before: at its start, for readings with counters.
+    """
+
+    server_version_num: int
+    database: str
+    in_recovery: bool
+    window_s: float
+    now: Mapping[str, Rows | NotVisible]
+    before: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    def rows(self, name: str) -> Rows | NotVisible:
+        """At the window's end. NotVisible too when nobody took the reading."""
+        return self.now.get(name, NotVisible(name, "it was not read"))
+
+    def deltas(self, name: str) -> Rows | NotVisible:
+        """The rows as of the window's end, with each counter replaced by what it grew by in the window.
+
+        A row that is new, or whose counters were reset, counts from zero: a lower bound, and its "reset" is True.
+        """
+        now, before = self.rows(name), self.before.get(name, NotVisible(name, "it was read only once"))
+        if isinstance(now, NotVisible):
+            return now
+        if isinstance(before, NotVisible):
+            return before
+        return between(READINGS[name], before, now)
+
+    def with_rows(self, name: str, rows: Rows | NotVisible) -> Readings:
+        return replace(self, now={**self.now, name: rows})
+
+
+def between(reading: Reading, before: Rows, now: Rows) -> Rows:
+    """What happened between two takes of one reading; see Readings.deltas()."""
+    start = {_key(reading, row): row for row in before}
+    return tuple(_delta(reading, start.get(_key(reading, row)), row) for row in now)
+
+
+def _key(reading: Reading, row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in reading.keys)
+
+
+def _delta(reading: Reading, before: Row | None, now: Row) -> Row:
+    counted = [name for name in reading.counters if now.get(name) is not None]
+    reset = before is not None and (
+        now.get("reset_at") != before.get("reset_at") or any(now[name] < (before.get(name) or 0) for name in counted)
+    )
+    start: Row = before if before is not None and not reset else {}
+    return {**now, **{name: now[name] - (start.get(name) or 0) for name in counted}, "reset": reset}
+
+
+def hidden(rows: Iterable[Row], what: str) -> NotVisible | None:
+    """That some rows say no more than that they exist; None when all of them are shown ("visible")."""
+    count = sum(1 for row in rows if not row["visible"])
+    if not count:
+        return None
+    why = "the role is no member of pg_read_all_stats"
+    return NotVisible(f"{what} of {count} sessions of other roles", why, "GRANT pg_monitor TO <diagnose role>")
+
+
+def number(row: Row, name: str) -> float:
+    """A column as a number; None counts as 0, where "none yet" and 0 mean the same."""
+    return float(row.get(name) or 0)
+
+
+def merged(*parts: Sequence[str]) -> tuple[str, ...]:
+    """Names in order, each once."""
+    return tuple(dict.fromkeys(name for part in parts for name in part))
