@@ -517,3 +517,108 @@ SELECT %(incident)s, %(revision)s + 1, %(person)s, %(body)s
 WHERE %(revision)s = (SELECT coalesce(max(revision), 0) FROM stanch.postmortem_edit WHERE incident_id = %(incident)s)
 ON CONFLICT DO NOTHING
 RETURNING revision
+
+-- name: take_lease
+-- One process writes to a channel at a time; another takes over when this one falls silent.
+INSERT INTO stanch.channel_lease (name, owner, until)
+VALUES (%(name)s, %(owner)s, clock_timestamp() + make_interval(secs => %(lease_s)s))
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE stanch.channel_lease.owner = excluded.owner OR stanch.channel_lease.until < clock_timestamp()
+RETURNING name
+
+-- name: take_request
+INSERT INTO stanch.channel_request (key) VALUES (%(key)s) ON CONFLICT DO NOTHING RETURNING key
+
+-- name: slack_due
+-- Incidents whose messages may not show what the store says. A full look each minute repairs what a hint missed.
+SELECT i.id, a.newest
+FROM stanch.incident i
+LEFT JOIN stanch.slack_incident s ON s.incident_id = i.id
+CROSS JOIN LATERAL (SELECT coalesce(max(x.id), 0) AS newest FROM stanch.audit x WHERE x.incident_id = i.id) a
+WHERE (CASE WHEN s.incident_id IS NULL
+            THEN i.state NOT IN ('resolved', 'self_resolved', 'closed')
+                 OR i.opened_at > clock_timestamp() - interval '1 hour'
+            ELSE NOT s.settled END)
+  AND (s.incident_id IS NULL OR a.newest > s.seen_audit OR s.checked_at < clock_timestamp() - interval '60 s')
+ORDER BY (i.state = 'awaiting_approval') DESC, s.checked_at NULLS FIRST, i.id LIMIT %(limit)s
+
+-- name: slack_checked
+INSERT INTO stanch.slack_incident (incident_id, seen_audit, settled)
+VALUES (%(incident)s, %(seen)s, %(settled)s)
+ON CONFLICT (incident_id) DO UPDATE
+SET seen_audit = excluded.seen_audit, settled = excluded.settled, checked_at = clock_timestamp()
+
+-- name: slack_messages
+SELECT kind, ref, nonce, revision, digest, channel, ts, stage, rendered, error,
+       extract(epoch FROM clock_timestamp() - sent_at)::float8 AS age_s
+FROM stanch.slack_message WHERE incident_id = %(incident)s
+
+-- name: add_slack_message
+INSERT INTO stanch.slack_message (incident_id, kind, ref, nonce, revision, digest)
+VALUES (%(incident)s, %(kind)s, %(ref)s, %(nonce)s, %(revision)s, %(digest)s)
+ON CONFLICT (incident_id, kind, ref) DO NOTHING
+
+-- name: slack_sent
+UPDATE stanch.slack_message
+SET channel = %(channel)s, ts = %(ts)s, stage = %(stage)s, rendered = %(rendered)s, sent_at = clock_timestamp(),
+    error = NULL
+WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s
+
+-- name: slack_gone
+-- Somebody deleted it: it is posted again, and its old buttons are nobody's.
+UPDATE stanch.slack_message SET channel = NULL, ts = NULL, rendered = NULL, nonce = %(nonce)s
+WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s
+
+-- name: slack_failed
+UPDATE stanch.slack_message SET error = %(error)s
+WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s
+
+-- name: slack_clicked
+-- What stands in Slack, by where it stands.
+SELECT m.incident_id, m.ref, m.nonce, m.revision, m.digest, m.channel, m.ts
+FROM stanch.slack_message m WHERE m.channel = %(channel)s AND m.ts = %(ts)s AND m.kind = 'approval'
+
+-- name: approvals_of
+-- Every revision that was opened for a decision, oldest first.
+SELECT a.id, a.revision, a.digest, a.state, a.approvers_needed, a.decide_by, a.decided_at, a.escalated_at,
+       p.action, p.target, p.command, p.rollback, p.proposed_by, p.verdict->>'risk' AS risk
+FROM stanch.approval a JOIN stanch.proposal p ON p.id = a.proposal_id
+WHERE a.incident_id = %(incident)s ORDER BY a.revision
+
+-- name: notice_cursor
+SELECT seq FROM stanch.notice_cursor FOR UPDATE
+
+-- name: start_notices
+-- From now on: what happened before a receiver was configured is not told.
+INSERT INTO stanch.notice_cursor (seq) SELECT coalesce(max(seq), 0) FROM stanch.audit_seal
+ON CONFLICT DO NOTHING
+
+-- name: move_notice_cursor
+UPDATE stanch.notice_cursor SET seq = %(seq)s
+
+-- name: told_rows
+SELECT s.seq, a.id, a.at, a.incident_id, a.actor, a.action, a.data
+FROM stanch.audit_seal s JOIN stanch.audit a ON a.id = s.audit_id
+WHERE s.seq > %(after)s ORDER BY s.seq LIMIT %(limit)s
+
+-- name: add_notice
+INSERT INTO stanch.notice (audit_id, type, receiver, body) VALUES (%(audit)s, %(type)s, %(receiver)s, %(body)s)
+ON CONFLICT DO NOTHING
+
+-- name: due_notices
+SELECT audit_id, type, receiver, body, attempts, created_at FROM stanch.notice
+WHERE state = 'waiting' AND not_before <= clock_timestamp() ORDER BY audit_id LIMIT %(limit)s
+
+-- name: end_notice
+UPDATE stanch.notice
+SET state = %(state)s, attempts = attempts + 1, error = %(error)s, ended_at = clock_timestamp()
+WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND state = 'waiting'
+
+-- name: later_notice
+UPDATE stanch.notice
+SET attempts = attempts + 1, error = %(error)s, not_before = clock_timestamp() + make_interval(secs => %(after_s)s)
+WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND state = 'waiting'
+
+-- name: next_notice
+SELECT extract(epoch FROM min(not_before) - clock_timestamp())::float8 AS in_s
+FROM stanch.notice WHERE state = 'waiting'

@@ -36,6 +36,12 @@ MAY = {
     "audit": {API: "si", AGENT: "si", EXECUTOR: "si"},
     "audit_seal": {API: "si", AGENT: "s", EXECUTOR: "s"},
     "allowed_transition": {API: "s", AGENT: "s", EXECUTOR: "s"},
+    "channel_lease": {API: "siu", AGENT: "", EXECUTOR: ""},
+    "channel_request": {API: "si", AGENT: "", EXECUTOR: ""},
+    "slack_incident": {API: "siu", AGENT: "", EXECUTOR: ""},
+    "slack_message": {API: "siu", AGENT: "", EXECUTOR: ""},
+    "notice_cursor": {API: "siu", AGENT: "", EXECUTOR: ""},
+    "notice": {API: "siu", AGENT: "", EXECUTOR: ""},
     "schema_migration": {API: "s", AGENT: "s", EXECUTOR: "s"},
 }
 
