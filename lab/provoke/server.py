@@ -48,7 +48,7 @@ CREATE TABLE public.stock (id bigint PRIMARY KEY, amount bigint NOT NULL);
 INSERT INTO public.stock SELECT g, 100 FROM generate_series(1, 1000) g;
 RESET ROLE;
 """
-PATIENCE_S = 30.0
+PATIENCE_S = 20.0
 
 
 class TroubledServer:
