@@ -6,9 +6,10 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.incident import Mode
 from agent.verification import Plan
@@ -140,6 +141,55 @@ class Ranking(_Section):
     step_s: float = Field(default=5.0, gt=0)
 
 
+class SlackPeople(_Section):
+    """Which Slack user is which person. Only who stands here can do anything there; usergroup, when given, narrows
+    them to its members of that moment. team: the workspace; a click from another one counts for nothing.
+    """
+
+    team: str = Field(pattern=r"^T[A-Z0-9]{1,20}$")
+    people: dict[Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{1,20}$")], Annotated[str, Field(min_length=1)]] = {}
+    usergroup: str = Field(default="", pattern=r"^(S[A-Z0-9]{1,20})?$")
+
+
+NoticeType = Literal[
+    "incident.opened",
+    "incident.proposed",
+    "incident.escalated",
+    "incident.decided",
+    "incident.verified",
+    "incident.needs_human",
+    "incident.closed",
+]
+
+
+class Receiver(_Section):
+    """One address that is told of our own events. events empty: all of them. allow_private: an address of your own
+    network is meant.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    url: str = Field(max_length=2000)
+    events: list[NoticeType] = []
+    allow_private: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write an http or https address")
+        if "@" in parts.netloc:
+            raise ValueError("no password in an address: this file holds no secret")
+        return url
+
+
+def _named_once(receivers: list[Receiver]) -> list[Receiver]:
+    names = [one.name for one in receivers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"names {twice[0]!r} twice")
+    return receivers
+
+
 class Configuration(_Section):
     targets: dict[str, Target] = {}
     graph: list[tuple[str, str]] = []
@@ -153,6 +203,10 @@ class Configuration(_Section):
     sampling_window_s: float = Field(default=3.0, gt=0)
     approvers: list[object] = []
     policy: dict[str, object] = {}
+    slack: SlackPeople | None = None
+    notices: Annotated[list[Receiver], AfterValidator(_named_once)] = []
+    apprise_events: list[NoticeType] = ["incident.proposed", "incident.escalated", "incident.needs_human",
+                                        "incident.closed"]  # fmt: skip
 
     @cached_property
     def rules(self) -> Policy:

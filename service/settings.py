@@ -28,6 +28,8 @@ SECRETS = frozenset(
         "slack_signing_secret",
         "slack_bot_token",
         "slack_app_token",
+        "notice_secrets",
+        "apprise_urls",
         "model_api_key",
         "signing_key",
         "verify_keys",
@@ -72,6 +74,13 @@ class Settings(BaseSettings):
     config: Path | None = None
     alertmanager_tokens: SecretStr | None = None
     alertmanager_url: str | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_api_url: str = "https://slack.com/api/"
+    slack_channel: str = ""
+    notice_secrets: SecretStr | None = None
+    apprise_urls: SecretStr | None = None
     grafana_tokens: SecretStr | None = None
     generic_tokens: SecretStr | None = None
     changes_tokens: SecretStr | None = None
