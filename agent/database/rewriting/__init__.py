@@ -1,0 +1,1 @@
+"""One rewrite a module; rewrite.py beside this folder runs them."""
