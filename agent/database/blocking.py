@@ -53,6 +53,10 @@ class Blocking:
     def directly_behind(self, pid: int) -> tuple[int, ...]:
         return tuple(waiter for waiter, waits_for in self.blocked_by.items() if pid in waits_for)
 
+    def only_ddl_behind(self, pid: int) -> bool:
+        """Whether all that waits for pid is DDL, the rest behind that: the queue is the DDL's, and drains without it."""
+        return all(self.sessions[waiter]["waits_for_strong_lock"] for waiter in self.directly_behind(pid))
+
     def longest_wait_s(self, pid: int) -> float:
         """How long the one who has waited longest behind pid has waited."""
         return max((self.sessions[waiter]["waiting_s"] or 0.0 for waiter in self.behind(pid)), default=0.0)
@@ -60,12 +64,12 @@ class Blocking:
     def tree(self, root: int) -> str:
         """A line a session, indented below the one it waits for; each session once."""
         lines = [self._words(root)]
-        self._draw(root, "", {root}, lines)
+        self._draw(root, {root}, lines)
         if len(lines) > LINES_DRAWN:
             lines = [*lines[:LINES_DRAWN], f"… and {len(lines) - LINES_DRAWN} more"]
         return "\n".join(lines)
 
-    def _draw(self, root: int, _indent: str, drawn: set[int], lines: list[str]) -> None:
+    def _draw(self, root: int, drawn: set[int], lines: list[str]) -> None:
         """Depth first without recursion: a chain may be as long as there are connections."""
         waiting = [(root, pid, "") for pid in reversed(self._below(root, drawn))]
         while waiting:

@@ -62,7 +62,8 @@ class Finding(Value):
     action: None where no safe one exists; advice then says what a human does, and may add to an action otherwise.
     ruled_out: why it is this and not a look-alike, a sentence each. verification, rollback and privilege: a sentence
     each; rollback "" = nothing to undo. diagram: lines of text, such as a blocking tree; "" = none.
-    data: the figures behind the evidence, JSON-ready, for skills and machines.
+    data: the figures behind the evidence, JSON-ready, for skills and machines. further_actions: more of the same kind,
+    such as the other sessions to end; each is decided by itself.
     """
 
     incident_class: str
@@ -77,6 +78,7 @@ class Finding(Value):
     privilege: str
     diagram: str
     data: Mapping[str, Any]
+    further_actions: tuple[ProposedAction, ...] = ()
 
 
 Judgement: TypeAlias = tuple[Finding | NotVisible, ...]

@@ -37,4 +37,4 @@ class IncidentClass:
     @property
     def needs_window(self) -> bool:
         """Whether one look is not enough."""
-        return any(READINGS[name].counters or READINGS[name].sampled for name in self.reads)
+        return any(READINGS[name].twice or READINGS[name].sampled for name in self.reads)

@@ -21,17 +21,56 @@ Rows: TypeAlias = tuple[Row, ...]
 class Reading:
     """How a reading behaves over time.
 
-    keys name a row. counters only ever grow: where there are any, the reading is taken at both ends of the window.
-    sampled: taken several times over the window, each row with its sample's number, from 0, as "sample".
+    keys name a row. counters only ever grow, gauges go up and down: where there are any, the reading is taken at both
+    ends of the window. sampled: taken several times over the window, each row with its sample's number, from 0, as "sample".
     """
 
     keys: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
+    gauges: tuple[str, ...] = ()
     sampled: bool = False
+
+    @property
+    def twice(self) -> bool:
+        return bool(self.counters or self.gauges)
 
 
 READINGS: Mapping[str, Reading] = {
     "sessions": Reading(keys=("pid",)),
+    "settings": Reading(keys=("name",)),
+    "prepared": Reading(keys=("gid",)),
+    "slots": Reading(keys=("slot",), gauges=("retained_bytes",)),
+    "standbys": Reading(keys=("pid",), gauges=("replay_behind_bytes",)),
+    "recovery": Reading(gauges=("replay_behind_bytes",)),
+    "archiver": Reading(counters=("archived_count", "failed_count")),
+    "checkpoints": Reading(counters=("timed", "requested", "write_ms", "buffers", "wal_bytes")),
+    "databases": Reading(
+        keys=("database",),
+        counters=(
+            "commits",
+            "rollbacks",
+            "blks_read",
+            "blks_hit",
+            "tup_returned",
+            "tup_fetched",
+            "tup_inserted",
+            "tup_updated",
+            "tup_deleted",
+            "conflicts",
+            "temp_files",
+            "temp_bytes",
+            "deadlocks",
+            "read_ms",
+        ),
+    ),
+    "oldest_tables": Reading(keys=("schema", "table")),
+    "vacuum_needs": Reading(keys=("schema", "table")),
+    "vacuums": Reading(keys=("pid",), gauges=("heap_blks_scanned", "heap_blks_vacuumed")),
+    "wait_events": Reading(keys=("wait_event_type", "wait_event"), sampled=True),
+    "wal_directory": Reading(gauges=("bytes",)),
+    "temporary_files": Reading(),
+    "table_blocks": Reading(keys=("relid",), counters=("blks_read", "blks_hit")),
+    "disk": Reading(keys=("path",)),
 }
 """Every reading by name. An entry here and a source in connectors.target.readings.SOURCES belong together."""
 
@@ -56,9 +95,10 @@ class Readings:
         return self.now.get(name, NotVisible(name, "it was not read"))
 
     def deltas(self, name: str) -> Rows | NotVisible:
-        """The rows as of the window's end, with each counter replaced by what it grew by in the window.
+        """The rows as of the window's end, with each counter and gauge replaced by its change in the window.
 
-        A row that is new, or whose counters were reset, counts from zero: a lower bound, and its "reset" is True.
+        A row that is new counts from zero. So does one whose counters went back or whose reset_at moved: its changes
+        are lower bounds, and its "reset" is True. A gauge of a new row has not changed.
         """
         now, before = self.rows(name), self.before.get(name, NotVisible(name, "it was read only once"))
         if isinstance(now, NotVisible):
@@ -87,7 +127,10 @@ def _delta(reading: Reading, before: Row | None, now: Row) -> Row:
         now.get("reset_at") != before.get("reset_at") or any(now[name] < (before.get(name) or 0) for name in counted)
     )
     start: Row = before if before is not None and not reset else {}
-    return {**now, **{name: now[name] - (start.get(name) or 0) for name in counted}, "reset": reset}
+    changes = {name: now[name] - (start.get(name) or 0) for name in counted}
+    measured = [name for name in reading.gauges if now.get(name) is not None]
+    changes |= {name: now[name] - ((before or now).get(name) or 0) for name in measured}
+    return {**now, **changes, "reset": reset}
 
 
 def hidden(rows: Iterable[Row], what: str) -> NotVisible | None:
@@ -97,6 +140,11 @@ def hidden(rows: Iterable[Row], what: str) -> NotVisible | None:
         return None
     why = "the role is no member of pg_read_all_stats"
     return NotVisible(f"{what} of {count} sessions of other roles", why, "GRANT pg_monitor TO <diagnose role>")
+
+
+def settings(rows: Rows) -> Mapping[str, str]:
+    """The reading "settings" as a mapping."""
+    return {row["name"]: row["value"] for row in rows}
 
 
 def number(row: Row, name: str) -> float:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from guardrails.facts import Facts
 
 APPLICATION = "stanch-diagnose"
+OWN_PREFIX = "stanch-"
+"""Every session of ours gives itself a name that begins so."""
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "15s",
@@ -123,7 +125,7 @@ class Diagnosis:
         with translated(self._name):
             connection = self._open()
             identity = read_identity(connection, self._name)
-            return readings.observe(connection, identity, names, window_s, limits, APPLICATION, self._sleep)
+            return readings.observe(connection, identity, names, window_s, limits, OWN_PREFIX, self._sleep)
 
     def facts(
         self, action: Action, *, environment: str, now: datetime, recent_executions: int = 0

@@ -94,7 +94,7 @@ class MemoryTarget:
             in_recovery=self.target.in_recovery,
             window_s=window_s,
             now={name: self.taken.get(name, ()) for name in names},
-            before={name: self.taken_before.get(name, ()) for name in names if READINGS[name].counters},
+            before={name: self.taken_before.get(name, ()) for name in names if READINGS[name].twice},
             limits=limits,
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
@@ -53,6 +55,24 @@ class Source:
 
 SOURCES: Mapping[str, Source] = {
     "sessions": Source("sessions", ((OLDEST, "read_sessions"),)),
+    "settings": Source("settings", ((OLDEST, "read_settings"),)),
+    "prepared": Source("prepared transactions", ((OLDEST, "read_prepared"),)),
+    "slots": Source("replication slots", ((OLDEST, "read_slots"),)),
+    "standbys": Source("standbys", ((OLDEST, "read_standbys"),)),
+    "recovery": Source("the progress of recovery", ((OLDEST, "read_recovery"),)),
+    "archiver": Source("the archiver", ((OLDEST, "read_archiver"),)),
+    "checkpoints": Source(
+        "checkpoints", ((170_000, "read_checkpoints"), (OLDEST, "read_checkpoints_before_17")), primary_only=True
+    ),
+    "databases": Source("database counters", ((OLDEST, "read_databases"),)),
+    "oldest_tables": Source("ages of tables", ((OLDEST, "read_oldest_tables"),)),
+    "vacuum_needs": Source("tables that await vacuum", ((OLDEST, "read_vacuum_needs"),), primary_only=True),
+    "vacuums": Source("vacuums", ((OLDEST, "read_vacuums"),), primary_only=True),
+    "wait_events": Source("wait events", ((OLDEST, "read_wait_events"),)),
+    "wal_directory": Source("the size of pg_wal", ((OLDEST, "read_wal_directory"),)),
+    "temporary_files": Source("temporary files", ((OLDEST, "read_temporary_files"),)),
+    "table_blocks": Source("blocks read by table", ((OLDEST, "read_table_blocks"),)),
+    "disk": Source("free disk space", ((OLDEST, "read_data_directory"),)),
 }
 
 
@@ -70,7 +90,7 @@ def observe(
     Raises what psycopg raises when the connection is gone; a question that is refused becomes NotVisible.
     """
     taker = _Taker(connection, identity, own)
-    twice = [name for name in names if READINGS[name].counters]
+    twice = [name for name in names if READINGS[name].twice]
     sampled = [name for name in names if READINGS[name].sampled]
     started = time.monotonic()
     before = {name: taker.take(name) for name in twice} if window_s > 0 else {}
@@ -130,13 +150,31 @@ class _Taker:
         except _NOT_HERE as error:
             grant = source.grant if isinstance(error, errors.InsufficientPrivilege) else ""
             return NotVisible(source.what, reason(error), grant)
-        return tuple(_plain(one) for one in found)
+        return local_disk(found[0]) if name == "disk" else tuple(_plain(one) for one in found)
 
     def _home(self, extension: str) -> str | None:
         if extension not in self._extensions:
             found = row(self._connection, "extension", {"extension": extension})
             self._extensions[extension] = found["schema"] if found else None
         return self._extensions[extension]
+
+
+def local_disk(server: Mapping[str, Any]) -> Rows | NotVisible:
+    """Space under a data directory of this machine, when its lock file proves that it is this server's."""
+    what = SOURCES["disk"].what
+    if not server["here"]:
+        return NotVisible(
+            what, "PostgreSQL does not show it, and the server is on another machine; see its host metrics"
+        )
+    try:
+        lock = (Path(server["path"]) / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+        space = shutil.disk_usage(server["path"])
+    except OSError as error:
+        return NotVisible(what, f"the data directory is not to be read from here: {error.strerror}")
+    # Lines 3 and 4 of the lock file: start time in seconds, port.
+    if len(lock) < 4 or lock[3].strip() != server["port"] or abs(int(lock[2]) - server["started_at"]) > 60:  # noqa: PLR2004
+        return NotVisible(what, "a server of another machine or container answers at this address")
+    return ({"path": server["path"], "total_bytes": space.total, "free_bytes": space.free},)
 
 
 def _plain(read: Mapping[str, Any]) -> Row:
