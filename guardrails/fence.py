@@ -1,6 +1,9 @@
-"""The fence inside a target: roles, claim table and event triggers that let the fix role do our actions and no more.
+"""The fence inside a target: roles, claim table and event triggers that let our roles do our actions and no more.
 
-Generated from the closed set of actions, so a new action and its opening in the fence are one change.
+Generated from the closed set of actions, so a new action and its opening in the fence are one change. Four roles: one
+that reads, one that repairs tables, one that ends sessions, and, only where it is asked for, one for roles' settings,
+the server's settings, slots and prepared transactions. What the fence cannot take away: the fix role may read what the
+owners of the tables may read.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guardrails.rendered import NAME_PREFIX
+from guardrails.server_action import ROLE_SETTINGS, SERVER_SETTINGS
 from guardrails.sql.identifier import literal, quoted
 from guardrails.table_action import STORAGE_PARAMETERS
 
@@ -54,7 +58,10 @@ OPENINGS: dict[str, tuple[Opening, ...]] = {
     ),
     "reindex_index_concurrently": (
         Opening("REINDEX", f"REINDEX INDEX CONCURRENTLY {_QUALIFIED}"),
-        Opening("DROP INDEX", f'DROP INDEX CONCURRENTLY IF EXISTS {_NAME}\\.("([^"]|"")+_ccnew"|[a-z0-9_]+_ccnew)'),
+        Opening(
+            "DROP INDEX",
+            f'DROP INDEX CONCURRENTLY IF EXISTS {_NAME}\\.("([^"]|"")+_cc(new|old)"|[a-z0-9_]+_cc(new|old))',
+        ),
     ),
     "set_statistics_target": (
         Opening("ALTER TABLE", f"ALTER TABLE {_QUALIFIED} ALTER COLUMN {_NAME} SET STATISTICS -?[0-9]+"),
@@ -81,6 +88,22 @@ OPENINGS: dict[str, tuple[Opening, ...]] = {
 DEFAULT_ACTIONS = frozenset(OPENINGS) - {"drop_index_concurrently", "create_partitioned_index"}
 """Without the two that open more than they need: any index to be dropped, and a build that blocks on a plain table."""
 
+_SETTING = f"({'|'.join(sorted(ROLE_SETTINGS - {'connection_limit'}))})"
+_SETTING_VALUE = "'(-1|[0-9]{1,12}([.][0-9]{1,3})? ?[A-Za-z]{0,3}|on|off|auto|force_(custom|generic)_plan)'"
+PERFORMED: dict[str, tuple[str, ...]] = {
+    "set_role_setting": (
+        f"ALTER ROLE {_NAME} SET {_SETTING} = {_SETTING_VALUE}",
+        f"ALTER ROLE {_NAME} RESET {_SETTING}",
+        f"ALTER ROLE {_NAME} CONNECTION LIMIT -?[0-9]+",
+    ),
+    "drop_replication_slot": ("SELECT pg_catalog\\.pg_drop_replication_slot\\('[a-z0-9_]{1,63}'\\)",),
+}
+"""What the server role has done for it by a function of the superuser's, word for word as approved: the attributes
+PostgreSQL asks for otherwise, CREATEROLE and REPLICATION, would open every role and the whole WAL to it."""
+SERVER_ACTIONS = frozenset(PERFORMED) | {"alter_system_reload", "rollback_prepared"}
+PERFORM = "perform"
+"""The function's name in the schema SCHEMA; it takes the command as its one text argument."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fence:
@@ -89,7 +112,9 @@ class Fence:
     revoke_owner_writes takes row writes from the owners too, which the fix role would inherit: right where the
     application connects as another role than the owner, an outage where it does not. event_triggers False is for
     managed services that refuse them; then parsing, typed rendering and the claim are the only fence. actions are the
-    kinds the fix role is let through for.
+    kinds that are let through; the server role is made only when one of SERVER_ACTIONS is among them. prepared_owners
+    are the roles whose prepared transactions may be rolled back: only their owner can, so the server role becomes a
+    member of them, without inheriting.
     """
 
     database: str
@@ -100,47 +125,76 @@ class Fence:
     revoke_owner_writes: bool = False
     event_triggers: bool = True
     actions: frozenset[str] = DEFAULT_ACTIONS
+    server: str = "stanch_server"
+    prepared_owners: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if unknown := sorted(self.actions - set(OPENINGS)):
-            raise UnusableFence(f"the fence has no opening for {unknown[0]!a}; it knows {', '.join(sorted(OPENINGS))}")
+        known = frozenset(OPENINGS) | SERVER_ACTIONS
+        if unknown := sorted(self.actions - known):
+            raise UnusableFence(f"the fence has no opening for {unknown[0]!a}; it knows {', '.join(sorted(known))}")
         if not self.owners:
             raise UnusableFence("name at least one role that owns the tables to repair")
-        roles = (self.diagnose, self.fix, self.signal, *self.owners)
+        if ("rollback_prepared" in self.actions) != bool(self.prepared_owners):
+            raise UnusableFence(
+                "rollback_prepared goes with the owners of the prepared transactions, and only with them"
+            )
+        roles = (self.diagnose, self.fix, self.signal, self.server, *self.owners)
         if len(set(roles)) != len(roles):
-            raise UnusableFence("diagnose, fix, signal and the owners are different roles")
+            raise UnusableFence("diagnose, fix, signal, server and the owners are different roles")
+
+    @property
+    def _has_server(self) -> bool:
+        return bool(self.actions & SERVER_ACTIONS)
+
+    @property
+    def _writing(self) -> tuple[str, ...]:
+        """The roles that claim: each action in the name of the role that runs it."""
+        return (self.fix, self.signal, self.server) if self._has_server else (self.fix, self.signal)
 
     def sql(self) -> str:
         """A script for psql, run as superuser in the database; running it again changes nothing."""
         parts = [
             _HEAD.format(database=quoted(self.database)),
-            self._owners_are_no_superusers(),
+            self._superusers_stay_out(),
             self._roles(),
             self._claim(),
         ]
+        if self._has_server:
+            parts += [self._server_role()]
+        if self.actions & set(PERFORMED):
+            parts += [self._perform()]
         if self.revoke_owner_writes:
             parts += [self._revoked(owner) for owner in self.owners]
         parts += [self._event_triggers()] if self.event_triggers else [self._no_event_triggers()]
         return "\n".join([*parts, "COMMIT;", ""])
 
-    def _owners_are_no_superusers(self) -> str:
-        owners = ", ".join(literal(owner).strip() for owner in self.owners)
+    def _superusers_stay_out(self) -> str:
+        owners = _literals((*self.owners, *self.prepared_owners))
         return f"""
 DO $stanch$
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ({owners}) AND rolsuper) THEN
     RAISE EXCEPTION 'an owner is a superuser: no fence holds a member of it; give the tables another owner first';
   END IF;
-END $stanch$;"""
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname IN ({_literals((self.diagnose, *self._writing))})
+             AND rolsuper) THEN
+    RAISE EXCEPTION 'a role of that name is a superuser: give Stanch roles of its own';
+  END IF;
+END $stanch$;"""  # noqa: S608 every part is quoted
 
     def _roles(self) -> str:
         database = quoted(self.database)
         lines = [_role(role) for role in (self.diagnose, self.fix, self.signal)]
+        if self._has_server:
+            # What it is a member of it may become, but has nothing of until it does.
+            lines += [_role(self.server, inherits=False)]
         lines += [
             f"GRANT CONNECT ON DATABASE {database} TO {quoted(role)};"
             for role in (self.diagnose, self.fix, self.signal)
         ]
         lines += [f"GRANT pg_monitor TO {quoted(self.diagnose)};"]
+        # Whom a build waits for, which statement a session runs, how far a standby is: without it they are hidden.
+        lines += [f"GRANT pg_read_all_stats TO {quoted(self.fix)}, {quoted(self.signal)};"]
         lines += _settings(
             self.diagnose,
             default_transaction_read_only="on",
@@ -163,8 +217,52 @@ END $stanch$;"""
         )
         return "\n".join(["", *lines])
 
+    def _server_role(self) -> str:
+        server = quoted(self.server)
+        lines = [
+            "",
+            f"GRANT CONNECT ON DATABASE {quoted(self.database)} TO {server};",
+            *_settings(self.server, idle_in_transaction_session_timeout="10s", search_path="pg_catalog"),
+            *(f"GRANT {quoted(owner)} TO {server};" for owner in self.prepared_owners),
+        ]
+        if "alter_system_reload" in self.actions:
+            lines += [
+                f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {server};",
+                _SETTINGS_OF_THE_SERVER.format(
+                    settings=_literals(tuple(sorted(SERVER_SETTINGS))), server=literal(self.server).strip()
+                ),
+            ]
+        return "\n".join(lines)
+
+    def _perform(self) -> str:
+        patterns = [pattern for kind in sorted(self.actions & set(PERFORMED)) for pattern in PERFORMED[kind]]
+        allowed = "\n    OR ".join(f"command ~ {literal(f'^{pattern}$').strip()}" for pattern in patterns)
+        function = f"{SCHEMA}.{PERFORM}(command text)"
+        return f"""
+-- What takes CREATEROLE or REPLICATION otherwise, for exactly the commands Stanch renders.
+CREATE OR REPLACE FUNCTION {function} RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $stanch$
+DECLARE named text := substring(command FROM '^ALTER ROLE ("(?:[^"]|"")+"|[a-z_][a-z0-9_]*) ');
+BEGIN
+  IF NOT COALESCE(
+    {allowed}, false)
+  THEN
+    RAISE EXCEPTION 'the fence refuses this command to %', session_user USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  IF left(named, 1) = '"' THEN
+    named := replace(substr(named, 2, length(named) - 2), '""', '"');
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = named
+             AND (rolsuper OR rolname IN ({_literals((self.diagnose, *self._writing))}))) THEN
+    RAISE EXCEPTION 'the fence keeps the settings of %', named USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  EXECUTE command;
+END $stanch$;
+REVOKE ALL ON FUNCTION {function} FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {function} TO {quoted(self.server)};"""  # noqa: S608 every part is quoted
+
     def _claim(self) -> str:
-        fix = quoted(self.fix)
+        writing = ", ".join(quoted(role) for role in self._writing)
         return f"""
 -- One row says who ran an approved action. "run" and "abandon" compete for the key; the first wins.
 CREATE SCHEMA IF NOT EXISTS {SCHEMA};
@@ -178,30 +276,42 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.claim (
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (approval_id, phase, part)
 );
-REVOKE ALL ON {SCHEMA}.claim FROM PUBLIC, {fix};
-GRANT USAGE ON SCHEMA {SCHEMA} TO {fix};
-GRANT SELECT, INSERT ON {SCHEMA}.claim TO {fix};"""
+REVOKE ALL ON {SCHEMA}.claim FROM PUBLIC, {writing};
+GRANT USAGE ON SCHEMA {SCHEMA} TO {writing};
+GRANT SELECT, INSERT ON {SCHEMA}.claim TO {writing};"""
 
     def _revoked(self, owner: str) -> str:
+        name = literal(owner).strip()
         return f"""
--- The fix role inherits what the owner may do; the application writes as another role. REFERENCES stays: a foreign key
--- needs it, and the commands that could misuse it are fenced below.
+-- The fix role inherits what the owner may do; the application writes as another role. Foreign keys are checked in the
+-- name of the tables' owner (SELECT … FOR KEY SHARE asks for UPDATE, a cascade for DELETE), so their tables keep those;
+-- a table that gets its first foreign key later needs GRANT UPDATE to its owner again.
 DO $stanch$
-DECLARE relation pg_catalog.regclass;
+DECLARE relation record; through text;
 BEGIN
   FOR relation IN
-    SELECT c.oid FROM pg_catalog.pg_class c
+    SELECT c.oid::pg_catalog.regclass AS name,
+           EXISTS (SELECT FROM pg_catalog.pg_constraint f
+                   WHERE f.contype = 'f' AND c.oid IN (f.conrelid, f.confrelid)) AS in_foreign_key,
+           EXISTS (SELECT FROM pg_catalog.pg_constraint f
+                   WHERE f.contype = 'f' AND f.conrelid = c.oid AND f.confdeltype = 'c') AS cascades
+    FROM pg_catalog.pg_class c
     WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relowner = {literal(quoted(owner)).strip()}::pg_catalog.regrole
   LOOP
     EXECUTE pg_catalog.format(
-      'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON %s FROM %I', relation, {literal(owner).strip()});
+      'REVOKE INSERT, %s %s TRUNCATE, TRIGGER ON %s FROM %I',
+      CASE WHEN relation.in_foreign_key THEN '' ELSE 'UPDATE,' END,
+      CASE WHEN relation.cascades THEN '' ELSE 'DELETE,' END, relation.name, {name});
   END LOOP;
-END $stanch$;
-ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
-  REVOKE INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER ON TABLES FROM {quoted(owner)};"""  # noqa: S608 every part is quoted
+  SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::text, ', ') INTO through FROM pg_catalog.pg_proc p
+  WHERE p.prosecdef AND p.proowner = {literal(quoted(owner)).strip()}::pg_catalog.regrole;
+  IF through IS NOT NULL THEN
+    RAISE WARNING 'these run as %, which can no longer write for the application: %', {name}, through;
+  END IF;
+END $stanch$;"""  # noqa: S608 every part is quoted
 
     def _openings(self) -> tuple[Opening, ...]:
-        return tuple(opening for kind in sorted(self.actions) for opening in OPENINGS[kind])
+        return tuple(opening for kind in sorted(self.actions & set(OPENINGS)) for opening in OPENINGS[kind])
 
     def _kept(self) -> str:
         """The condition under which a dropped object is not ours to drop."""
@@ -218,6 +328,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
 
     def _event_triggers(self) -> str:
         fix = literal(self.fix).strip()
+        others = _literals(tuple(role for role in self._writing if role != self.fix))
         allowed = "\n    OR ".join(
             f"(tg_tag = {literal(opening.tag)} AND pg_catalog.current_query() ~ {literal(f'^{opening.pattern}$')})"
             for opening in self._openings()
@@ -227,7 +338,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(owner)}
 CREATE OR REPLACE FUNCTION {SCHEMA}.refuse_other_commands() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog SET standard_conforming_strings = on AS $stanch$
 BEGIN
-  IF session_user = {fix} AND NOT COALESCE(
+  IF session_user IN ({others}) OR session_user = {fix} AND NOT COALESCE(
     {allowed}, false)
   THEN
     RAISE EXCEPTION 'the fence refuses % to %', tg_tag, session_user USING ERRCODE = 'insufficient_privilege';
@@ -271,7 +382,25 @@ SET client_min_messages = warning;
 BEGIN;"""
 
 
-def _role(role: str) -> str:
+_SETTINGS_OF_THE_SERVER = """\
+DO $stanch$
+DECLARE setting text;
+BEGIN
+  IF pg_catalog.current_setting('server_version_num')::integer < 150000 THEN
+    RAISE WARNING 'before PostgreSQL 15 only a superuser may ALTER SYSTEM: that action will be refused';
+    RETURN;
+  END IF;
+  FOR setting IN SELECT name FROM pg_catalog.pg_settings WHERE name IN ({settings}) LOOP
+    EXECUTE pg_catalog.format('GRANT ALTER SYSTEM ON PARAMETER %I TO %I', setting, {server});
+  END LOOP;
+END $stanch$;"""
+
+
+def _literals(texts: tuple[str, ...]) -> str:
+    return ", ".join(literal(text).strip() for text in texts)
+
+
+def _role(role: str, *, inherits: bool = True) -> str:
     return f"""\
 DO $stanch$
 BEGIN
@@ -279,8 +408,8 @@ BEGIN
     CREATE ROLE {quoted(role)} LOGIN;
   END IF;
 END $stanch$;
-ALTER ROLE {quoted(role)} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-  CONNECTION LIMIT 10;"""
+ALTER ROLE {quoted(role)} LOGIN {"INHERIT" if inherits else "NOINHERIT"}
+  NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 10;"""
 
 
 def _settings(role: str, **settings: str) -> list[str]:

@@ -14,6 +14,8 @@ Connection = Literal["fix", "signal", "admin"]
 _INDEX_KEY_LIMIT = 32  # INDEX_MAX_KEYS
 _METHODS = frozenset({"btree", "hash", "gin", "gist", "spgist", "brin"})
 _SINGLE_COLUMN_METHODS = frozenset({"hash", "spgist"})
+REINDEX_SUFFIXES = ("_ccnew", "_ccold")
+"""What REINDEX CONCURRENTLY calls the index it builds, and the one it replaced but has not dropped yet."""
 
 
 def _check_columns(columns: tuple[str, ...], method: str) -> None:
@@ -181,12 +183,13 @@ class ReindexIndexConcurrently:
     def render(self, proposal_id: str) -> Rendered:
         del proposal_id  # nothing of ours is made
         index = qualified(self.schema, self.index)
-        suffix = "_ccnew"
         # PostgreSQL makes room for its suffix by cutting the name (makeObjectName).
-        left_over = qualified(self.schema, cut(self.index, NAME_BYTES - len(suffix)) + suffix)
+        left_over = (cut(self.index, NAME_BYTES - len(suffix)) + suffix for suffix in REINDEX_SUFFIXES)
         return Rendered(
             steps=(f"REINDEX INDEX CONCURRENTLY {index}",),
-            cleanup_steps=(f"DROP INDEX CONCURRENTLY IF EXISTS {left_over}",),
+            cleanup_steps=tuple(
+                f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(self.schema, name)}" for name in left_over
+            ),
             rollback_steps=(),
             relations=((self.schema, self.table),),
             object_name=None,

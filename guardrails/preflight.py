@@ -1,18 +1,21 @@
-"""What the state of a target says against an action, before anybody is asked and again before it runs."""
+"""What the state of a target says against an action, before anybody is asked and again before it runs.
+
+In this order: what the policy and the server's version allow, what the action names, disk space, what runs on the
+table, old transactions, standbys. What only some kinds of action ask is in guardrails.preconditions.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from guardrails import preconditions
 from guardrails.index_action import (
     CreateIndexConcurrently,
     CreatePartitionedIndex,
     DropIndexConcurrently,
     ReindexIndexConcurrently,
 )
-from guardrails.server_action import CancelBackend, TerminateBackend
-from guardrails.sql.identifier import qualified
+from guardrails.sql.identifier import literal, qualified
 from guardrails.sql.lock import Mode
 from guardrails.table_action import AnalyzeTable, CreateStatistics, SetStatisticsTarget, VacuumTable
 from guardrails.verdict import Finding
@@ -21,12 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from guardrails.action import Action, Rendered
-    from guardrails.facts import Facts, TableFacts
+    from guardrails.facts import Facts, RunningOperation, TableFacts, TransactionFacts
     from guardrails.policy import Policy
 
 OLDEST_VERSION_NUM = 120000
 _CORRUPTING_VERSIONS = range(140000, 140004)  # fixed in 14.4: concurrent builds could miss rows
-_DISK_FACTOR = 3  # index and sort files while it builds (facts measured on 15: 2 to 3 times the final size)
+_DISK_FACTOR = 3  # index and sort files while it builds (measured on 15: 2 to 3 times the final size)
+_REBUILD_DISK_FACTOR = 2  # a rebuilt index is no larger than the old one
+_FREE_SHARE_AFTER = 0.15
+SLOW_STANDBY_S = 30.0
 _TUPLE_BYTES = 16  # line pointer, tuple header and padding of a b-tree entry
 _COLUMN_BYTES = 16  # a guess that errs upwards for numbers and short texts
 _PAGE_FILL = 0.9
@@ -34,7 +40,8 @@ _SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_toast", "st
 _ORDINARY = frozenset({"r", "m"})
 _PARTITIONED = frozenset({"p"})
 _WITH_STATISTICS = frozenset({"r", "m", "p", "f"})
-_CONCURRENT = (CreateIndexConcurrently, CreatePartitionedIndex, ReindexIndexConcurrently)
+_BUILDS = (CreateIndexConcurrently, CreatePartitionedIndex, ReindexIndexConcurrently)
+_WAITS_FOR_TRANSACTIONS = (*_BUILDS, DropIndexConcurrently)
 
 Check: TypeAlias = "Callable[[Action, Rendered, Facts, Policy], Iterator[Finding]]"
 
@@ -89,7 +96,7 @@ def _server_can(action: Action, _rendered: Rendered, facts: Facts, _policy: Poli
             f"server version {facts.server_version_num} is older than 12: its locks were not checked",
             "do it by hand, or upgrade",
         )
-    if isinstance(action, _CONCURRENT) and facts.server_version_num in _CORRUPTING_VERSIONS:
+    if isinstance(action, _BUILDS) and facts.server_version_num in _CORRUPTING_VERSIONS:
         yield Finding(
             "concurrent_index_corruption",
             "refuse",
@@ -136,123 +143,126 @@ def _columns_of(action: Action) -> tuple[str, ...]:
     return columns
 
 
-def _index_is_there(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
-    if not isinstance(action, DropIndexConcurrently | ReindexIndexConcurrently):
-        return
-    name = qualified(action.schema, action.index)
-    index = next((one for one in facts.indexes_on(action.schema, action.table) if one.name == action.index), None)
-    if index is None:
-        yield Finding("unknown_index", "refuse", f"{name} is not an index of the table", "check the spelling")
-    elif isinstance(action, DropIndexConcurrently):
-        if index.unique:
-            yield Finding("unique_index", "refuse", f"{name} is unique: it guards the data", "keep it")
-        if (index.columns, index.method) != (action.columns, action.method) or index.partial:
-            yield Finding(
-                "index_differs",
-                "refuse",
-                f"{name} is not the index described, so it could not be brought back as it was",
-                "describe it by its columns and method; one with expressions or a WHERE is dropped by hand",
-            )
-
-
-def _session_is_there(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
-    if not isinstance(action, CancelBackend | TerminateBackend):
-        return
-    started = datetime.fromisoformat(action.backend_start)
-    session = next((one for one in facts.sessions if (one.pid, one.backend_start) == (action.pid, started)), None)
-    if session is None:
-        yield Finding("unknown_session", "refuse", f"process {action.pid} is gone or is another session", "look again")
-    elif session.superuser:
-        yield Finding(
-            "superuser_session",
-            "refuse",
-            f"process {action.pid} belongs to a superuser, whom pg_signal_backend cannot end",
-            "ask whoever runs it",
-        )
-
-
-def _index_is_new(action: Action, rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
-    if not isinstance(action, CreateIndexConcurrently | CreatePartitionedIndex):
-        return
-    for index in facts.indexes_on(action.schema, action.table):
-        name = qualified(index.schema, index.name)
-        same_start = index.columns[: len(action.columns)] == action.columns and index.method == action.method
-        if index.name == rendered.object_name and not index.valid:
-            yield Finding(
-                "invalid_index",
-                "refuse",
-                f"{name} is left INVALID by an earlier run of this proposal",
-                rendered.cleanup,
-            )
-        elif not index.valid and same_start:
-            yield Finding(
-                "invalid_index",
-                "warn",
-                f"{name} on the same columns is INVALID: it serves no query and may cost every write",
-                f"DROP INDEX CONCURRENTLY {name}",
-            )
-        elif same_start and not index.partial and index.valid:
-            yield Finding(
-                "index_exists",
-                "refuse",
-                f"{name} already begins with these columns",
-                "find out why the planner does not use it: statistics, types, or a condition it cannot match",
-            )
-
-
 def _disk_holds_it(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
-    if not isinstance(action, CreateIndexConcurrently | CreatePartitionedIndex):
+    if not isinstance(action, _BUILDS):
         return
-    table = facts.table(action.schema, action.table)
-    size = None if table is None else estimated_bytes(action, table)
-    if facts.free_disk_bytes is None or size is None:
+    needed = _disk_needed(action, facts)
+    if facts.free_disk_bytes is None or needed is None:
         yield Finding(
             "disk_space",
             "note",
             "free disk space or the table's size is not visible to us",
             "make sure that three times the size of the index is free",
         )
-    elif facts.free_disk_bytes < _DISK_FACTOR * size:
+    elif facts.free_disk_bytes < needed:
         yield Finding(
             "disk_space",
             "refuse",
-            f"the build needs up to {_DISK_FACTOR * size} bytes, {facts.free_disk_bytes} are free",
+            f"the build needs up to {needed} bytes, {facts.free_disk_bytes} are free",
             "free disk space first",
+        )
+    elif facts.disk_bytes and facts.free_disk_bytes - needed < _FREE_SHARE_AFTER * facts.disk_bytes:
+        yield Finding(
+            "disk_space",
+            "warn",
+            f"the build leaves less than {_FREE_SHARE_AFTER:.0%} of the disk free",
+            "free disk space first, or watch it while it builds",
         )
 
 
-def _nobody_in_the_way(action: Action, _rendered: Rendered, facts: Facts, policy: Policy) -> Iterator[Finding]:
+def _disk_needed(
+    action: CreateIndexConcurrently | CreatePartitionedIndex | ReindexIndexConcurrently, facts: Facts
+) -> int | None:
+    """Bytes at the most; None when nothing is known of the size."""
+    if isinstance(action, ReindexIndexConcurrently):
+        old = next((one for one in facts.indexes_on(action.schema, action.table) if one.name == action.index), None)
+        return None if old is None or old.bytes is None else _REBUILD_DISK_FACTOR * old.bytes
+    table = facts.table(action.schema, action.table)
+    size = None if table is None else estimated_bytes(action, table)
+    return None if size is None else _DISK_FACTOR * size
+
+
+def _nobody_works_on_it(action: Action, rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
     if action.strongest < Mode.SHARE_UPDATE_EXCLUSIVE:
         return
     for operation in facts.running:
-        if (operation.schema, operation.table) == (action.schema, action.table):
-            builds = "INDEX" in operation.what.upper()
-            yield Finding(
-                "table_busy",
-                "refuse" if builds else "warn",
-                f"process {operation.pid} runs {operation.what} on the table"
-                + (": two concurrent builds on one table deadlock" if builds else ": the build waits for it"),
-                "wait for it to finish",
-            )
-    for transaction in facts.transactions:
-        writes_here = (action.schema, action.table) in transaction.writes
-        if transaction.age_s >= policy.long_transaction_s and (transaction.holds_snapshot or writes_here):
-            yield Finding(
-                "long_transaction",
-                "warn",
-                f"process {transaction.pid} ({transaction.state}) has been in a transaction"
-                f" for {transaction.age_s:.0f} s: the build waits for its end",
-                "let it finish, or end that session first",
-            )
+        if (operation.schema, operation.table) in rendered.relations:
+            yield _busy(action, operation)
+
+
+def _busy(action: Action, operation: RunningOperation) -> Finding:
+    builds = "INDEX" in operation.what.upper()
+    both = builds and isinstance(action, _WAITS_FOR_TRANSACTIONS)
+    return Finding(
+        "table_busy",
+        "refuse" if builds else "warn",
+        f"process {operation.pid} runs {operation.what} on {qualified(operation.schema, operation.table)}"
+        + (": two concurrent builds on one table deadlock" if both else f": {action.kind} waits for it"),
+        "wait for it to finish",
+    )
+
+
+def _no_old_transactions(action: Action, rendered: Rendered, facts: Facts, policy: Policy) -> Iterator[Finding]:
+    """Those that would be waited for, each with what to do about it."""
+    for one in facts.transactions:
+        writes = bool(set(rendered.relations) & set(one.writes))
+        touches = bool(set(rendered.relations) & {*one.touches, *one.writes})
+        if isinstance(action, _WAITS_FOR_TRANSACTIONS):
+            waited_for = writes or one.holds_snapshot
+        else:
+            # Locks for an instant, but the queue behind them stands as long as they wait.
+            waited_for = touches and action.strongest > Mode.SHARE_UPDATE_EXCLUSIVE
+        if waited_for and one.age_s >= policy.long_transaction_s:
+            yield _old_transaction(one, action)
+
+
+def _old_transaction(one: TransactionFacts, action: Action) -> Finding:
+    if not one.pid:
+        name = literal(one.application).strip()
+        return Finding(
+            "long_transaction",
+            "warn",
+            f"the prepared transaction {name} is {one.age_s:.0f} s old: {action.kind} waits for its end",
+            f"COMMIT PREPARED {name} or ROLLBACK PREPARED {name}, by whoever coordinates it",
+        )
+    holds = "holds a snapshot" if one.holds_snapshot else "has written to the table"
+    what = (
+        f"it does nothing: have {one.application or 'its application'} commit, or end the session {one.pid}"
+        if one.state.startswith("idle")
+        else f"let it finish, or cancel the statement of {one.pid}"
+    )
+    return Finding(
+        "long_transaction",
+        "warn",
+        f"process {one.pid} ({one.application or 'no application name'}, {one.state}) has been in a transaction"
+        f" for {one.age_s:.0f} s and {holds}: {action.kind} waits for its end",
+        what,
+    )
+
+
+def _standbys_keep_up(action: Action, _rendered: Rendered, facts: Facts, _policy: Policy) -> Iterator[Finding]:
+    lag_s = facts.replication_lag_s
+    if isinstance(action, _BUILDS) and lag_s is not None and lag_s > SLOW_STANDBY_S:
+        yield Finding(
+            "replication_lag",
+            "warn",
+            f"a standby is {lag_s:.0f} s behind, and a build writes as much WAL as the index is big",
+            "let it catch up first where its readers or a failover would miss those seconds",
+        )
 
 
 _CHECKS: tuple[Check, ...] = (
     _policy_allows,
     _server_can,
     _relation_exists,
-    _index_is_new,
-    _index_is_there,
-    _session_is_there,
+    preconditions.partitions_are_named,
     _disk_holds_it,
-    _nobody_in_the_way,
+    preconditions.index_is_new,
+    preconditions.index_is_there,
+    preconditions.session_is_there,
+    preconditions.named_thing_is_there,
+    preconditions.previous_is_known,
+    _nobody_works_on_it,
+    _no_old_transactions,
+    _standbys_keep_up,
 )

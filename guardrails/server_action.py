@@ -35,11 +35,26 @@ _VALUE = re.compile(
 _LONGEST_IDENTIFIER = 200  # GIDSIZE
 _SLOT = re.compile(r"[a-z0-9_]{1,63}", re.ASCII)
 _LARGEST_PID = 2**31 - 1
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_QUERY_SHA256 = (
+    "pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.left(a.query, 4000), 'UTF8')), 'hex')"
+)
+_ORDINARY = "JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper"
+_NOT_OURS = (
+    " AND a.backend_type = 'client backend' AND pg_catalog.left(a.application_name, 7) <> 'stanch-'"
+    " AND a.pid <> pg_catalog.pg_backend_pid()"
+)
+"""Looked at in the very statement that signals: no superuser, no walsender, no autovacuum worker, none of us. A session
+that gives itself our name is left alone too, which errs on the safe side."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """A session by pid and start, since pids are used again; backend_start is a timestamp with its zone."""
+    """A session by pid and start, since pids are used again, and by what it does.
+
+    backend_start is a timestamp with its zone. query_sha256 is of the first 4,000 characters of its statement, in hex;
+    empty names no statement, which is enough to show the command to a person but not to have it approved.
+    """
 
     connection: ClassVar[Connection] = "signal"
     strongest: ClassVar[Mode] = Mode.ACCESS_SHARE
@@ -47,6 +62,7 @@ class _Session:
     table: ClassVar[str] = ""
     pid: int
     backend_start: str
+    query_sha256: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.pid <= _LARGEST_PID:
@@ -57,19 +73,21 @@ class _Session:
             raise UnknownAction("backend_start is no timestamp") from error
         if started.tzinfo is None:
             raise UnknownAction("backend_start has no time zone")
+        if self.query_sha256 and not _SHA256.fullmatch(self.query_sha256):
+            raise UnknownAction("query_sha256 is no SHA-256 in hex")
 
-    def _signal(self, function: str, proof: str) -> Rendered:
-        who = (
-            "FROM pg_catalog.pg_stat_activity a"
-            f" WHERE a.pid = {self.pid} AND a.backend_start = timestamptz {literal(self.backend_start)}"
-        )
+    def _signal(self, function: str, state: str) -> Rendered:
+        who = f"a.pid = {self.pid} AND a.backend_start = timestamptz {literal(self.backend_start)}{state}"
+        if self.query_sha256:
+            who += f" AND {_QUERY_SHA256} = {literal(self.query_sha256)}"
+        activity = "FROM pg_catalog.pg_stat_activity a"
         return Rendered(
-            (f"SELECT pg_catalog.{function}(a.pid) {who}",),
+            (f"SELECT pg_catalog.{function}(a.pid) {activity} {_ORDINARY} WHERE {who}{_NOT_OURS}",),
             (),
             (),
             (),
             None,
-            f"SELECT count(*) = 0 {who}{proof}",
+            f"SELECT count(*) = 0 {activity} WHERE {who}",
         )
 
 
@@ -171,7 +189,7 @@ class AlterSystemReload:
         reload = "SELECT pg_catalog.pg_reload_conf()"
         return Rendered(
             (f"ALTER SYSTEM SET {self.setting} = {literal(self.value)}", reload),
-            (),
+            (undo, reload),
             (undo, reload),
             (),
             None,

