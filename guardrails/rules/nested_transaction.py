@@ -6,7 +6,7 @@ from guardrails.rules.rule import Rule
 
 RULE = Rule(
     name="nested_transaction",
-    level="warn",
+    level="refuse",
     on=frozenset({"nested_begin", "stray_end"}),
     why="{detail}: PostgreSQL only warns, and the transaction goes on or never was",
     fix="write each BEGIN with one COMMIT, or leave both to the migration tool",

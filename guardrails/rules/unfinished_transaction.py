@@ -6,7 +6,7 @@ from guardrails.rules.rule import Rule
 
 RULE = Rule(
     name="unfinished_transaction",
-    level="warn",
+    level="refuse",
     on=frozenset({"unfinished_transaction"}),
     why="BEGIN without COMMIT: the locks stay until the session ends, and then everything is rolled back",
     fix="end the script with COMMIT",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import sys
 from pathlib import Path
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is answered with an error and skipped; the judge's own cap on SQL is smaller."""
-_COLLECT_AFTER = (5_000, 20, 20)
-"""Each syntax tree is garbage in cycles; the usual 700 collects several times a statement, a quarter of its time."""
 _CATALOG_CANNOT_TELL = frozenset({"not_understood", "unknown_call", "dangerous_call"})
 
 
@@ -93,7 +90,6 @@ def readonly_command() -> None:
 
 def _requests() -> Iterator[bytes]:
     """Lines of standard input; a longer one than allowed comes back cut and so fails to parse."""
-    gc.set_threshold(*_COLLECT_AFTER)
     while line := sys.stdin.buffer.readline(MAX_LINE_BYTES + 1):
         if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
             while rest := sys.stdin.buffer.readline(MAX_LINE_BYTES):
