@@ -18,19 +18,21 @@ from fastapi import FastAPI, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
 
 from connectors.broker import celery_app
 from connectors.unreachable import Unreachable
-from service import identity, loops, wiring
+from service import hooks, identity, loops, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
-from service.routes import approvals, health, incidents, pages, webhooks
+from service.routes import approvals, health, incidents, overview, pages, webhooks
+from service.sessions import StoreSessions
 from service.settings import Settings, UnusableSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
 
@@ -47,20 +49,29 @@ STATIC = Path(__file__).parent / "static"
 def build_context(settings: Settings) -> Context:
     """Raises UnusableSettings for whatever is missing, before anything listens."""
     given = wiring.ports(settings, "api")
-    if not settings.alertmanager_token_list:
-        raise UnusableSettings("STANCH_ALERTMANAGER_TOKENS is not set: the hook /webhooks/alertmanager would be open")
+    doors = hooks.open_doors(settings, given.configuration)
     if settings.dev_login is not None and not _loopback(settings.bind_host):
         raise UnusableSettings("STANCH_DEV_LOGIN is for a loopback address only")
     settings.require("broker_url")
     key = wiring.signing_key(settings)
-    entries = identity.read_tokens(settings.api_tokens_file)
+    proxy.check(settings)
+    people, groups = given.configuration.people, given.configuration.groups
+    identities = identity.Identities.of(
+        identity.read_tokens(settings.api_tokens_file),
+        settings.require("signing_key"),
+        {name: frozenset(roles) for name, roles in people.items()},
+        {name: frozenset(roles) for name, roles in groups.items()},
+    )
     return Context(
         settings=settings,
         ports=given,
         runner=wiring.runner(given, wiring.API_HANDLERS, "api", ("api",)),
         signing_key=key,
-        identities=identity.Identities.of(entries, settings.require("signing_key")),
+        identities=identities,
+        sessions=StoreSessions(given.store),
         broadcast=Broadcast(),
+        provider=wiring.provider(settings),
+        doors=doors,
     )
 
 
@@ -87,20 +98,34 @@ def create(held: Context) -> FastAPI:
         title="Stanch", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.context = held
-    for noun in (webhooks, incidents, approvals, health, pages):
+    for noun in (webhooks, incidents, approvals, health, pages, overview):
         app.include_router(noun.router)
     app.mount("/static", _CachedFiles(directory=STATIC), name="static")
     app.add_exception_handler(Unreachable, _store_away)
     app.add_exception_handler(RequestValidationError, _unreadable)
-    app.middleware("http")(_headers)
+    app.add_middleware(_Headers)
     return app
 
 
-async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class _Headers:
+    """Adds what an answer does not say itself. Plain ASGI: a body goes through it untouched and unbuffered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
 
 
 async def _store_away(request: Request, error: Exception) -> Response:
@@ -130,6 +155,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
+        held.doors.inbox.close()
         held.ports.store.close()
 
 
@@ -145,6 +171,7 @@ def _start_loops(held: Context, stop: threading.Event) -> None:
         loops.sealer(store, stop),
         loops.head_exporter(store, held.ports.data_dir / "audit", stop),
         loops.presence(store, name, "api", {"pid": os.getpid()}, stop),
+        refusals.loop(held.doors.refusals, store, stop),
     ):
         loop.start()
 

@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, HTTPException, Request, status
 
-from service.identity import Identities, Person, Role
+from service import proxy
+from service.hooks import Doors, closed_doors
+from service.identity import TOKEN_PREFIX, Identities, Person, Role, token_hash
+from service.pages.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from connectors.oidc import OpenIdProvider
     from guardrails.permit import SigningKey
     from service.broadcast import Broadcast
     from service.ports import Ports
+    from service.sessions import Sessions
     from service.settings import Settings
     from service.steps.runner import Runner
 
 SESSION_COOKIE = "stanch_session"
+
+
+def session_cookie(public_url: str) -> str:
+    """Its name. Over HTTPS a browser holds __Host- cookies to this host, its root path and Secure."""
+    return f"__Host-{SESSION_COOKIE}" if public_url.startswith("https:") else SESSION_COOKIE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +40,12 @@ class Context:
     runner: Runner
     signing_key: SigningKey
     identities: Identities
+    sessions: Sessions
     broadcast: Broadcast
+    provider: OpenIdProvider | None = None
     wakes: dict[str, Callable[[], None]] = field(default_factory=dict)
+    doors: Doors = field(default_factory=closed_doors)
+    recent: Recent = field(default_factory=Recent)
 
 
 def context(request: Request) -> Context:
@@ -47,9 +61,27 @@ def person_of(request: Request, held: Held) -> Person | None:
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if scheme.lower() == "bearer" and token:
-        return held.identities.by_token(token.strip())
-    cookie = request.cookies.get(SESSION_COOKIE)
-    return held.identities.by_session(cookie) if cookie else None
+        return by_token(held, token.strip())
+    cookie = cookie_of(request, held)
+    session = held.sessions.read(cookie) if cookie else None
+    if session is None or proxy.contradicts(request, held.settings, session):
+        return None
+    return held.identities.by_name(session.person, session.groups, session.age_s)
+
+
+def cookie_of(request: Request, held: Context) -> str | None:
+    """The value of the session cookie; None without one."""
+    return request.cookies.get(session_cookie(held.settings.public_url))
+
+
+def by_token(held: Context, token: str) -> Person | None:
+    """Owner of a token of the file, or of one that was made on the settings page, with the owner's roles of now."""
+    known = held.identities.by_token(token)
+    if known is not None or not token.startswith(TOKEN_PREFIX):
+        return known
+    with held.ports.store.transaction() as tx:
+        row = tx.one("api_token", sha256=token_hash(token))
+    return held.identities.by_name(row["person"]) if row else None
 
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})

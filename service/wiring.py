@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.database.snapshot import NotVisible
     from agent.machine import Queue
     from agent.ports import TargetReader, TargetWriter
+    from connectors.oidc import OpenIdProvider
     from guardrails.action import Action
     from guardrails.facts import Facts
     from service.configuration import Configuration
@@ -112,7 +113,7 @@ def _fixing(configuration: Configuration) -> Callable[[str], AbstractContextMana
 
 def agent_handlers(given: Ports) -> Mapping[str, Handler]:
     return {
-        "intake": intake.intake,
+        "intake": intake.intake(given.configuration),
         "triage": triage.triage(given.configuration, given.skills, given.metrics),
         "check": investigate.check(given, investigate.ask_agent),
         "propose": investigate.propose(given),
@@ -148,6 +149,21 @@ API_HANDLERS: Mapping[str, Handler] = {
 
 def runner(given: Ports, handlers: Mapping[str, Handler], actor: str, queues: Sequence[Queue]) -> Runner:
     return Runner(given.store, given.skills, handlers, actor, queues=queues)
+
+
+def provider(settings: Settings) -> OpenIdProvider | None:
+    """None when no OpenID provider is configured. Raises UnusableSettings when only part of one is."""
+    named = (settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+    if not any(named):
+        return None
+    from connectors.oidc import OpenIdProvider  # noqa: PLC0415 costs a second that only its users should pay
+
+    return OpenIdProvider(
+        settings.require("oidc_issuer"),
+        settings.require("oidc_client_id"),
+        settings.require("oidc_client_secret"),
+        person_claim=settings.oidc_person_claim,
+    )
 
 
 def signing_key(settings: Settings) -> SigningKey:

@@ -349,8 +349,8 @@ SELECT state, outcome, count(*) AS n FROM stanch.incident GROUP BY state, outcom
 
 -- name: incident_times
 -- One row an incident. began: of its impact, where that is known. seconds: to restore it; null while nobody has.
-SELECT id, coalesce(impact_start, opened_at) AS began,
-       greatest(extract(epoch FROM restored - impact_start), 0)::float8 AS seconds,
+SELECT id, date_part('epoch', coalesce(impact_start, opened_at)) AS began,
+       CASE WHEN restored < impact_start THEN 0 ELSE date_part('epoch', restored - impact_start) END AS seconds,
        state NOT IN ('resolved', 'self_resolved', 'closed') AS open, outcome
 FROM stanch.incident
 WHERE opened_at >= %(since)s AND opened_at < %(until)s
@@ -359,19 +359,24 @@ WHERE opened_at >= %(since)s AND opened_at < %(until)s
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: stage_times
--- Median, ninth decile and number of each stage. One that is measured to have taken less than no time took none.
-SELECT stage, count(*) AS n, (percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY seconds))::float8[] AS quantiles
-FROM stanch.incident i
-CROSS JOIN LATERAL (VALUES
-    ('detect', greatest(extract(epoch FROM i.detected - i.impact_start), 0)::float8),
-    ('diagnose', greatest(extract(epoch FROM i.diagnosed - i.detected), 0)::float8),
-    ('wait', greatest(extract(epoch FROM i.decided - i.proposed), 0)::float8),
-    ('execute', greatest(extract(epoch FROM i.exec_end - i.exec_start), 0)::float8),
-    ('verify', greatest(extract(epoch FROM i.verified - i.exec_end), 0)::float8)) AS s (stage, seconds)
-WHERE i.opened_at >= %(since)s AND i.opened_at < %(until)s AND s.seconds IS NOT NULL
-  AND (%(service)s::text IS NULL OR i.service = %(service)s)
-  AND (%(severity)s::text IS NULL OR i.severity = %(severity)s)
-GROUP BY stage
+-- Number, median and ninth decile of each stage. One that is measured to have taken less than no time took none.
+SELECT count(detect) AS detect_n, count(diagnose) AS diagnose_n, count(wait) AS wait_n, count(execute) AS execute_n,
+       count(verify) AS verify_n,
+       percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY detect) AS detect,
+       percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY diagnose) AS diagnose,
+       percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY wait) AS wait,
+       percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY execute) AS execute,
+       percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY verify) AS verify
+FROM (
+    SELECT CASE WHEN detected < impact_start THEN 0 ELSE date_part('epoch', detected - impact_start) END AS detect,
+           CASE WHEN diagnosed < detected THEN 0 ELSE date_part('epoch', diagnosed - detected) END AS diagnose,
+           CASE WHEN decided < proposed THEN 0 ELSE date_part('epoch', decided - proposed) END AS wait,
+           CASE WHEN exec_end < exec_start THEN 0 ELSE date_part('epoch', exec_end - exec_start) END AS execute,
+           CASE WHEN verified < exec_end THEN 0 ELSE date_part('epoch', verified - exec_end) END AS verify
+    FROM stanch.incident
+    WHERE opened_at >= %(since)s AND opened_at < %(until)s
+      AND (%(service)s::text IS NULL OR service = %(service)s)
+      AND (%(severity)s::text IS NULL OR severity = %(severity)s)) AS each
 
 -- name: fix_outcomes
 -- What became of each proposed fix. An approved one whose incident went on to another did not help.
@@ -380,18 +385,17 @@ SELECT outcome, count(*) AS n FROM (
         WHEN a.id IS NULL THEN 'not_asked'
         WHEN a.state IN ('pending', 'partially_approved') THEN 'waiting'
         WHEN a.state <> 'approved' THEN a.state
-        WHEN EXISTS (SELECT FROM stanch.execution e WHERE e.approval_id = a.id AND e.state = 'rolled_back')
-            THEN 'rolled_back'
-        WHEN EXISTS (SELECT FROM stanch.execution e WHERE e.approval_id = a.id AND e.phase = 'run'
-                     AND e.state IN ('failed', 'aborted')) THEN 'not_run'
-        WHEN EXISTS (SELECT FROM stanch.proposal p2 WHERE p2.incident_id = p.incident_id AND p2.revision > p.revision)
-            THEN 'not_recovered'
+        WHEN back.state = 'rolled_back' THEN 'rolled_back'
+        WHEN run.state IN ('failed', 'aborted') THEN 'not_run'
+        WHEN p.revision < (i.working ->> 'revision')::int THEN 'not_recovered'
         WHEN i.outcome = 'recovered' THEN 'verified'
         WHEN i.outcome IS NOT NULL THEN i.outcome
         ELSE 'under_way' END AS outcome
-    FROM stanch.proposal p
-    JOIN stanch.incident i ON i.id = p.incident_id
+    FROM stanch.incident i
+    JOIN stanch.proposal p ON p.incident_id = i.id
     LEFT JOIN stanch.approval a ON a.proposal_id = p.id
+    LEFT JOIN stanch.execution run ON run.approval_id = a.id AND run.phase = 'run'
+    LEFT JOIN stanch.execution back ON back.approval_id = a.id AND back.phase = 'rollback'
     WHERE i.opened_at >= %(since)s AND i.opened_at < %(until)s
       AND (%(service)s::text IS NULL OR i.service = %(service)s)
       AND (%(severity)s::text IS NULL OR i.severity = %(severity)s)) AS each
@@ -424,21 +428,28 @@ FROM stanch.inbox GROUP BY source ORDER BY source
 -- What one may filter by.
 SELECT array_agg(DISTINCT service) FILTER (WHERE service IS NOT NULL) AS services,
        array_agg(DISTINCT severity) FILTER (WHERE severity IS NOT NULL) AS severities
-FROM stanch.incident WHERE opened_at >= %(since)s
+FROM stanch.incident
+
+-- name: ttr_rows
+SELECT id, state, outcome, version, title, service, severity, target, mode, skill, labels, annotations, working,
+       milestones, opened_at, updated_at
+FROM stanch.incident
+WHERE opened_at >= %(since)s AND (%(service)s::text IS NULL OR service = %(service)s)
+  AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+ORDER BY id DESC LIMIT %(limit)s
 
 -- name: stage_buckets
 -- For histograms, over all incidents there are. negated: the bounds with a minus, ascending; within: how many of them a
 -- time is at most, for a bucket holds what is equal to its bound.
-SELECT stage, width_bucket(-seconds, %(negated)s::float8[]) AS within, count(*) AS n, sum(seconds)::float8 AS total
+SELECT stage, width_bucket(-seconds, %(negated)s::float8[]) AS within, count(*) AS n, sum(seconds) AS total
 FROM stanch.incident i
 CROSS JOIN LATERAL (VALUES
-    ('restore', greatest(extract(epoch FROM i.restored - i.impact_start), 0)::float8),
-    ('detect', greatest(extract(epoch FROM i.detected - i.impact_start), 0)::float8),
-    ('diagnose', greatest(extract(epoch FROM i.diagnosed - i.detected), 0)::float8),
-    ('wait', greatest(extract(epoch FROM i.decided - i.proposed), 0)::float8),
-    ('execute', greatest(extract(epoch FROM i.exec_end - i.exec_start), 0)::float8),
-    ('verify', greatest(extract(epoch FROM i.verified - i.exec_end), 0)::float8)) AS s (stage, seconds)
-WHERE s.seconds IS NOT NULL
+    ('restore', i.impact_start, i.restored), ('detect', i.impact_start, i.detected),
+    ('diagnose', i.detected, i.diagnosed), ('wait', i.proposed, i.decided), ('execute', i.exec_start, i.exec_end),
+    ('verify', i.exec_end, i.verified)) AS s (stage, began, ended)
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN ended < began THEN 0 ELSE date_part('epoch', ended - began) END AS seconds) AS each
+WHERE seconds IS NOT NULL
 GROUP BY stage, within
 
 -- name: search_incidents
@@ -457,7 +468,7 @@ ORDER BY id DESC LIMIT %(limit)s
 -- name: similar_incidents
 -- Earlier ones with the same alert or the same cause, over and explained; the same alert on the same service first.
 SELECT id, title, service, outcome, cause, working, opened_at,
-       greatest(extract(epoch FROM restored - impact_start), 0)::float8 AS seconds,
+       CASE WHEN restored < impact_start THEN 0 ELSE date_part('epoch', restored - impact_start) END AS seconds,
        (labels ->> 'alertname' IS NOT DISTINCT FROM %(alertname)s::text) AS same_alert,
        (service IS NOT DISTINCT FROM %(service)s::text) AS same_service,
        (cause IS NOT DISTINCT FROM %(cause)s::text) AS same_cause
@@ -531,7 +542,7 @@ INSERT INTO stanch.channel_request (key) VALUES (%(key)s) ON CONFLICT DO NOTHING
 
 -- name: slack_due
 -- Incidents whose messages may not show what the store says. A full look each minute repairs what a hint missed.
-SELECT i.id, a.newest
+SELECT i.id, a.newest, coalesce(s.seen_audit, 0) AS seen
 FROM stanch.incident i
 LEFT JOIN stanch.slack_incident s ON s.incident_id = i.id
 CROSS JOIN LATERAL (SELECT coalesce(max(x.id), 0) AS newest FROM stanch.audit x WHERE x.incident_id = i.id) a
@@ -622,3 +633,39 @@ WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND s
 -- name: next_notice
 SELECT extract(epoch FROM min(not_before) - clock_timestamp())::float8 AS in_s
 FROM stanch.notice WHERE state = 'waiting'
+
+-- name: begin_session
+INSERT INTO stanch.session (id_hash, person, groups, method)
+VALUES (%(id_hash)s, %(person)s, %(groups)s, %(method)s)
+
+-- name: session
+-- One that is neither ended nor too old. stale: the last look is so long ago that it should be noted.
+SELECT person, groups, method, authenticated_at, clock_timestamp() AS now,
+       seen_at < clock_timestamp() - interval '1 minute' AS stale
+FROM stanch.session
+WHERE id_hash = %(id_hash)s AND ended_at IS NULL
+  AND created_at > clock_timestamp() - make_interval(secs => %(absolute_s)s)
+  AND seen_at > clock_timestamp() - make_interval(secs => %(idle_s)s)
+
+-- name: touch_session
+UPDATE stanch.session SET seen_at = clock_timestamp() WHERE id_hash = %(id_hash)s
+
+-- name: end_session
+UPDATE stanch.session SET ended_at = clock_timestamp() WHERE id_hash = %(id_hash)s AND ended_at IS NULL
+
+-- name: forget_sessions
+DELETE FROM stanch.session WHERE created_at < clock_timestamp() - make_interval(secs => 2 * %(absolute_s)s)
+
+-- name: add_api_token
+INSERT INTO stanch.api_token (person, label, sha256) VALUES (%(person)s, %(label)s, %(sha256)s) RETURNING id
+
+-- name: api_token
+SELECT person FROM stanch.api_token WHERE sha256 = %(sha256)s AND revoked_at IS NULL
+
+-- name: api_tokens_of
+SELECT id, label, created_at, revoked_at FROM stanch.api_token WHERE person = %(person)s ORDER BY id DESC LIMIT 100
+
+-- name: revoke_api_token
+UPDATE stanch.api_token SET revoked_at = clock_timestamp()
+WHERE id = %(id)s AND person = %(person)s AND revoked_at IS NULL
+RETURNING id

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent.machine import Decision, Queue, Step
 
-QUERIES = load("connectors.store", "queries.sql")
+QUERIES = {**load("connectors.store", "queries.sql"), **load("connectors.store", "sources.sql")}
 Row = dict[str, Any]
 
 STATEMENT_TIMEOUT_MS = 10_000

@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-
+from agent.correlation import Candidate, Concern, same_cause
 from agent.events import AlertsResolved
 from agent.incident import IncidentState, Milestone
 from agent.machine import IllegalTransition, Step
-from connectors import alertmanager
-from connectors.store.store import Row, Transaction, jsonb
+from connectors import changes, generic, grafana
+from connectors.alertmanager import webhook as alertmanager
+from connectors.json_document import UnusablePayload
+from connectors.pagerduty import webhook as pagerduty
+from connectors.store.store import Row, Transaction, dumps, jsonb
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from agent.alert import Alert, AlertGroup
     from agent.events import Event
-    from service.steps.runner import Held, Runner, Save
+    from connectors.pagerduty.webhook import Heard
+    from service.configuration import Configuration
+    from service.steps.runner import Handler, Held, Runner, Save
 
 MAX_TITLE_CHARS = 200
+HOUR_S = 3600.0
+OWN_NAMES = "alertmanager"
+"""Its fingerprints stand as they came. Another source's carry its name, so that it can end no alert but its own."""
 
 
-def intake(held: Held) -> Save:
+def intake(configuration: Configuration) -> Handler:
     """Reads one inbox row. A body that cannot be read is quarantined: visible, never retried, never lost."""
-    runner = held.runner
-    with runner.store.transaction() as tx:
-        row = tx.one("inbox", id=held.step.args["inbox"])
-    if row is None:
-        raise Unreachable("store", "the inbox row is gone", permanent=True)
-    if row["source"] == "changes":
-        return _changes(row)
-    try:
-        group = alertmanager.read(bytes(row["body"]))
-    except alertmanager.UnusablePayload as error:
-        return _quarantine(row, str(error))
-    return lambda tx: _alerts(tx, runner, row, group)
+
+    def handle(held: Held) -> Save:
+        with held.runner.store.transaction() as tx:
+            row = tx.one("inbox", id=held.step.args["inbox"])
+        if row is None:
+            raise Unreachable("store", "the inbox row is gone", permanent=True)
+        try:
+            return _read(_Intake(configuration, held.runner, row))
+        except UnusablePayload as error:
+            return _quarantine(row, str(error))
+
+    return handle
+
+
+def _read(work: _Intake) -> Save:
+    """Raises UnusablePayload."""
+    source, body = str(work.row["source"]), bytes(work.row["body"])
+    declared = work.configuration.source(source)
+    match work.configuration.kind_of(source):
+        case "alertmanager":
+            group = alertmanager.read(body, source)
+        case "grafana":
+            group = grafana.read(body, source)
+        case "generic" if declared.mapping is not None:
+            group = generic.read(body, source, declared.mapping, work.row["received_at"])
+            return lambda tx: work.alerts(tx, _continued(tx, _own(group)))
+        case "pagerduty":
+            heard = pagerduty.read(body, source, declared.services, declared.titles)
+            return lambda tx: work.heard(tx, heard)
+        case "changes":
+            told = changes.read(body)
+            return lambda tx: work.changes(tx, told)
+        case _:
+            raise UnusablePayload(f"no source named {source[:60]!r} is configured here")
+    return lambda tx: work.alerts(tx, _own(group))
 
 
 def _quarantine(row: Row, reason: str) -> Save:
@@ -48,143 +80,252 @@ def _quarantine(row: Row, reason: str) -> Save:
     return save
 
 
-def _alerts(tx: Transaction, runner: Runner, row: Row, group: AlertGroup) -> None:
-    new = _new_firing(tx, group)
-    incident_id = _incident_for(tx, row, group, new) if new else None
-    for alert in group.firing:
-        known = _known(tx, alert)
-        belongs_to = known["incident_id"] if known else incident_id
-        tx.run("add_alert", incident=belongs_to, source=group.source, ends_at=alert.ends_at, **_columns(alert))
-    for touched in {found for alert in group.resolved if (found := _resolve(tx, group.source, alert)) is not None}:
-        _over(tx, runner, touched)
-    tx.run("mark_inbox", id=row["id"], state="processed", reason=None)
+def _own(group: AlertGroup) -> AlertGroup:
+    if group.source == OWN_NAMES:
+        return group
+    alerts = tuple(replace(alert, fingerprint=f"{group.source}/{alert.fingerprint}") for alert in group.alerts)
+    return replace(group, alerts=alerts)
 
 
-def _columns(alert: Alert) -> dict[str, Any]:
-    return {
-        "fingerprint": alert.fingerprint,
-        "starts_at": alert.starts_at,
-        "status": alert.status,
-        "labels": jsonb(dict(alert.labels)),
-        "annotations": jsonb(dict(alert.annotations)),
-        "generator_url": alert.generator_url,
-    }
+def _continued(tx: Transaction, group: AlertGroup) -> AlertGroup:
+    """For a source that does not say when an alert began: while it fires, hearing of it again is the same episode."""
+
+    def one(alert: Alert) -> Alert:
+        row = tx.one("latest_alert", fingerprint=alert.fingerprint) if alert.status == "firing" else None
+        return replace(alert, starts_at=row["starts_at"]) if row and row["status"] == "firing" else alert
+
+    return replace(group, alerts=tuple(one(alert) for alert in group.alerts))
 
 
-def _known(tx: Transaction, alert: Alert) -> Row | None:
-    rows = tx.all("known_alerts", fingerprints=[alert.fingerprint], starts=[alert.starts_at])
-    return rows[0] if rows else None
+class _Intake:
+    """One inbox row being taken in. Every method runs inside the transaction that ends the step."""
+
+    def __init__(self, configuration: Configuration, runner: Runner, row: Row) -> None:
+        self.configuration = configuration
+        self.row = row
+        self._runner = runner
+
+    def _done(self, tx: Transaction, reason: str | None = None) -> None:
+        tx.run("mark_inbox", id=self.row["id"], state="processed", reason=reason)
+
+    # --- Alerts --------------------------------------------------------------------------------------------------
+
+    def alerts(self, tx: Transaction, group: AlertGroup) -> None:
+        self._firing(tx, group)
+        self._resolved(tx, group)
+        self._done(tx)
+
+    def _firing(self, tx: Transaction, group: AlertGroup) -> int | None:
+        """The incident of the group's firing alerts; None when none of them belongs to one."""
+        firing = list({(alert.fingerprint, alert.starts_at): alert for alert in group.firing}.values())
+        known = _known(tx, firing)
+        # Episodes never seen: a repeated notification only refreshes "last seen".
+        new = [alert for alert in firing if (alert.fingerprint, alert.starts_at) not in known]
+        joined = self._incident_for(tx, group, new) if new else None
+        owners = [known.get((alert.fingerprint, alert.starts_at), {"incident_id": joined}) for alert in firing]
+        if firing:
+            tx.run(
+                "add_alerts",
+                source=group.source,
+                fingerprints=[alert.fingerprint for alert in firing],
+                starts=[alert.starts_at for alert in firing],
+                incidents=[row["incident_id"] for row in owners],
+                labels=[dumps(dict(alert.labels)) for alert in firing],
+                annotations=[dumps(dict(alert.annotations)) for alert in firing],
+                generator_urls=[alert.generator_url for alert in firing],
+            )
+        return joined or next((row["incident_id"] for row in owners if row["incident_id"]), None)
+
+    def _resolved(self, tx: Transaction, group: AlertGroup, *, newest: bool = False) -> None:
+        known = _known(tx, group.resolved)
+        touched = {_resolve(tx, group.source, alert, known, newest=newest) for alert in group.resolved}
+        for incident_id in sorted(one for one in touched if one is not None):
+            self._over(tx, incident_id)
+
+    def _incident_for(self, tx: Transaction, group: AlertGroup, new: Sequence[Alert]) -> int:
+        """Joins the open incident of the group or of the cause, or opens one with a triage step."""
+        key = f"{group.source}:{group.key}"
+        found = tx.one("open_incident_for", correlation_key=key)
+        if found is None:
+            tx.all("lock_correlation")
+            found = tx.one("open_incident_for", correlation_key=key)
+        first = min(new, key=lambda alert: (alert.starts_at, alert.fingerprint))
+        if found is not None:
+            return _joined(tx, found["id"], len(new), "of the same group")
+        of_cause = self._of_cause(tx, group.source, first)
+        if of_cause is not None:
+            return _joined(tx, of_cause, len(new), f"taken for the same cause: {_title(first)}")
+        if self._over_budget(tx, group.source):
+            key = f"storm:{group.source}"
+            found = tx.one("open_incident_for", correlation_key=key)
+            if found is not None:
+                return _joined(tx, found["id"], len(new), "beyond what one source may open in an hour")
+        return self._open(tx, group.source, key, first)
+
+    def _of_cause(self, tx: Transaction, source: str, alert: Alert) -> int | None:
+        correlation = self.configuration.correlation
+        if not correlation.window_s:
+            return None
+        target, denied = self.configuration.target_allowed(source, alert.labels)
+        if denied is not None:
+            return None
+        candidates = [
+            Candidate(row["id"], Concern(row["service"], self._target_of(row)))
+            for row in tx.all("recent_incidents", window_s=correlation.window_s)
+        ]
+        about = Concern(alert.labels.get("service"), target)
+        return same_cause(about, candidates, self.configuration.graph, correlation.hops)
+
+    def _target_of(self, row: Row) -> str | None:
+        return self.configuration.target_allowed(row["source"] or OWN_NAMES, row["labels"])[0]
+
+    def _over_budget(self, tx: Transaction, source: str) -> bool:
+        most = self.configuration.source(source).new_incidents_per_hour
+        row = tx.one("opened_by_source", source=source, window_s=HOUR_S)
+        return row is not None and row["opened"] >= most
+
+    def _open(self, tx: Transaction, source: str, key: str, first: Alert) -> int:
+        labels, title = dict(first.labels), _title(first)
+        if key.startswith("storm:"):
+            title = f"Too many new incidents from {source}: {title}"[:MAX_TITLE_CHARS]
+        opened = tx.one(
+            "add_incident",
+            correlation_key=key,
+            source=source,
+            title=title,
+            service=labels.get("service"),
+            severity=labels.get("severity") or labels.get("priority") or labels.get("urgency"),
+            labels=jsonb(labels),
+            annotations=jsonb(dict(first.annotations)),
+            milestones=jsonb(
+                {
+                    Milestone.IMPACT_START: first.starts_at.isoformat(),
+                    Milestone.DETECTED: self.row["received_at"].isoformat(),
+                }
+            ),
+        )
+        if opened is None:
+            # Another notification of the group opened it between our look and our insert: take this step again.
+            raise Unreachable("store", "the group's incident is being opened by another process")
+        number: int = opened["id"]
+        tx.audit(number, "intake", "AlertReceived", {"note": title, "receipt": str(self.row["receipt"])})
+        _, denied = self.configuration.target_allowed(source, labels)
+        if denied is not None:
+            note = f"{source} may not name the target {denied}: nothing will be done there for this alert"
+            tx.audit(number, "intake", "TargetRefused", {"note": note})
+        tx.add_step(number, Step("triage", "agent"))
+        return number
+
+    def _over(self, tx: Transaction, incident_id: int) -> None:
+        incident = tx.incident(incident_id, lock=True)
+        firing = tx.one("firing_alerts", incident=incident_id)
+        if incident is None or firing is None or firing["firing"] or incident.state is IncidentState.CLOSED:
+            return
+        try:
+            self._runner.apply(tx, incident, AlertsResolved(), actor="intake")
+        except IllegalTransition as error:
+            tx.audit(incident_id, "intake", "dropped", {"note": str(error)})
+
+    # --- PagerDuty's events --------------------------------------------------------------------------------------
+
+    def heard(self, tx: Transaction, heard: Heard) -> None:
+        """Every event ends here: it makes an alert, ends one, is noted on the incident, or is of no concern to us."""
+        if pagerduty.is_too_old(heard, tx.now()):
+            self._done(tx, "older than any delivery PagerDuty repeats: a replay, and not taken")
+            tx.audit(None, "intake", "replay", {"receipt": str(self.row["receipt"]), "note": heard.event_type})
+            return
+        if heard.group is None:
+            self._noted(tx, heard)
+            return
+        group = _own(heard.group)
+        incident = self._firing(tx, group)
+        if incident is not None and heard.incident is not None:
+            tx.run(
+                "link_pagerduty",
+                id=heard.incident,
+                incident=incident,
+                dedup_key=heard.dedup_key,
+                html_url=heard.html_url,
+                status=heard.status,
+            )
+        if group.resolved:
+            self._resolved(tx, group, newest=True)
+            self._noted(tx, heard)
+            return
+        self._done(tx)
+
+    def _noted(self, tx: Transaction, heard: Heard) -> None:
+        linked = tx.one("hear_pagerduty", id=heard.incident, status=heard.status) if heard.incident else None
+        if linked is None:
+            self._done(tx, f"{heard.event_type}: nothing to do for it")
+            return
+        by = f" by {heard.by}" if heard.by else ""
+        what = heard.event_type.removeprefix("incident.").replace("_", " ").replace(".", " ")
+        data = {"note": f"{heard.incident} {what}{by}", "url": heard.html_url}
+        tx.audit(linked["incident_id"], "pagerduty", "PagerDuty", data)
+        self._done(tx)
+
+    # --- Changes -------------------------------------------------------------------------------------------------
+
+    def changes(self, tx: Transaction, told: Iterable[changes.Change]) -> None:
+        latest = datetime.now(UTC) + timedelta(minutes=5)
+        for change in told:
+            at = min(change.at or self.row["received_at"], latest)
+            tx.run("add_change", service=change.service, version=change.version, summary=change.summary, at=at)
+        self._done(tx)
 
 
-def _new_firing(tx: Transaction, group: AlertGroup) -> list[Alert]:
-    """Episodes never seen: a repeated notification only refreshes "last seen"."""
-    return [alert for alert in group.firing if _known(tx, alert) is None]
-
-
-def _incident_for(tx: Transaction, row: Row, group: AlertGroup, new: list[Alert]) -> int:
-    """Joins the open incident of the group, or opens one with a triage step."""
-    key = f"{group.source}:{group.key}"
-    found = tx.one("open_incident_for", correlation_key=key)
-    if found:
-        tx.audit(found["id"], "intake", "AlertsJoined", {"note": f"{len(new)} more alerts of the same group"})
-        joined: int = found["id"]
-        return joined
-    first = min(new, key=lambda alert: (alert.starts_at, alert.fingerprint))
-    opened = tx.one(
-        "add_incident",
-        correlation_key=key,
-        title=_title(first),
-        service=first.labels.get("service"),
-        severity=first.labels.get("severity"),
-        labels=jsonb(dict(first.labels)),
-        annotations=jsonb(dict(first.annotations)),
-        milestones=jsonb(
-            {
-                Milestone.IMPACT_START: first.starts_at.isoformat(),
-                Milestone.DETECTED: row["received_at"].isoformat(),
-            }
-        ),
+def _known(tx: Transaction, alerts: Sequence[Alert]) -> dict[tuple[str, datetime], Row]:
+    if not alerts:
+        return {}
+    rows = tx.all(
+        "known_alerts",
+        fingerprints=[alert.fingerprint for alert in alerts],
+        starts=[alert.starts_at for alert in alerts],
     )
-    if opened is None:
-        # Another notification of the group opened it between our look and our insert: take this step again.
-        raise Unreachable("store", "the group's incident is being opened by another process")
-    tx.audit(opened["id"], "intake", "AlertReceived", {"note": _title(first), "receipt": str(row["receipt"])})
-    tx.add_step(opened["id"], Step("triage", "agent"))
-    number: int = opened["id"]
-    return number
+    return {(row["fingerprint"], row["starts_at"].astimezone(UTC)): row for row in rows}
+
+
+def _joined(tx: Transaction, incident_id: int, alerts: int, why: str) -> int:
+    more = "1 more alert" if alerts == 1 else f"{alerts} more alerts"
+    tx.audit(incident_id, "intake", "AlertsJoined", {"note": f"{more} {why}"})
+    return incident_id
 
 
 def _title(alert: Alert) -> str:
     name = alert.labels.get("alertname", "alert without a name")
     summary = alert.annotations.get("summary") or alert.labels.get("service", "")
-    return f"{name}: {summary}"[:MAX_TITLE_CHARS] if summary else name[:MAX_TITLE_CHARS]
+    return f"{name}: {summary}"[:MAX_TITLE_CHARS] if summary and summary != name else name[:MAX_TITLE_CHARS]
 
 
-def _resolve(tx: Transaction, source: str, alert: Alert) -> int | None:
+def _resolve(
+    tx: Transaction, source: str, alert: Alert, known: dict[tuple[str, datetime], Row], *, newest: bool
+) -> int | None:
     """Marks the episode resolved; returns its incident. Never inferred from a missing alert.
 
-    An episode that was never seen firing is kept without an incident: its firing may only have been overtaken.
+    An episode that was never seen firing is kept without an incident: its firing may only have been overtaken. newest:
+    the source has one state for all episodes, so what it says is about the last one.
     """
     ends_at = alert.ends_at or tx.now()
-    known = _known(tx, alert)
-    row = known or tx.one("latest_alert", fingerprint=alert.fingerprint)
+    row = known.get((alert.fingerprint, alert.starts_at))
+    unknown = row is None
+    if row is None or (newest and row["status"] == "resolved"):
+        row = tx.one("latest_alert", fingerprint=alert.fingerprint)
     if row is None or row["status"] == "resolved":
-        if known is None:
-            tx.run("add_alert", incident=None, source=source, ends_at=ends_at, **_columns(alert))
+        if unknown:
+            tx.run(
+                "add_alert",
+                incident=None,
+                source=source,
+                ends_at=ends_at,
+                fingerprint=alert.fingerprint,
+                starts_at=alert.starts_at,
+                status=alert.status,
+                labels=jsonb(dict(alert.labels)),
+                annotations=jsonb(dict(alert.annotations)),
+                generator_url=alert.generator_url,
+            )
         return None
     tx.run("resolve_alert", fingerprint=row["fingerprint"], starts_at=row["starts_at"], ends_at=ends_at)
-    incident: int = row["incident_id"]
+    incident: int | None = row["incident_id"]
     return incident
-
-
-def _over(tx: Transaction, runner: Runner, incident_id: int) -> None:
-    incident = tx.incident(incident_id, lock=True)
-    firing = tx.one("firing_alerts", incident=incident_id)
-    if incident is None or firing is None or firing["firing"] or incident.state is IncidentState.CLOSED:
-        return
-    try:
-        runner.apply(tx, incident, AlertsResolved(), actor="intake")
-    except IllegalTransition as error:
-        tx.audit(incident_id, "intake", "dropped", {"note": str(error)})
-
-
-class _Change(BaseModel):
-    """A deploy or another change: {"service", "version"?, "summary"?, "at"?}."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    service: str = Field(min_length=1, max_length=200)
-    version: str | None = Field(default=None, max_length=200)
-    summary: str = Field(default="deploy", max_length=1000)
-    at: AwareDatetime | None = None
-
-
-def _changes(row: Row) -> Save:
-    try:
-        document = orjson.loads(bytes(row["body"]))
-        changes = [_Change.model_validate(one) for one in (document if isinstance(document, list) else [document])]
-    except orjson.JSONDecodeError as error:
-        return _quarantine(row, f"not JSON: {error}")
-    except ValidationError as error:
-        first = error.errors()[0]
-        return _quarantine(row, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-    latest = datetime.now(UTC) + timedelta(minutes=5)
-
-    def save(tx: Transaction) -> Event | None:
-        for change in changes:
-            at = min(change.at or row["received_at"], latest)
-            tx.run(
-                "add_change",
-                service=_clean(change.service),
-                version=_clean(change.version) if change.version else None,
-                summary=_clean(change.summary),
-                at=at,
-            )
-        tx.run("mark_inbox", id=row["id"], state="processed", reason=None)
-        return None
-
-    return save
-
-
-def _clean(text: str) -> str:
-    return text.replace("\x00", "\ufffd")

@@ -1,4 +1,4 @@
-"""Triage: which skill, which target, how far Stanch may go."""
+"""Triage: which skill, which target, how far Stanch may go. A source's alert reaches only the targets it may name."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ def triage(configuration: Configuration, skills: Mapping[str, Skill], metrics: M
     def handle(held: Held) -> Save:
         with held.runner.store.transaction() as tx:
             incident = tx.incident(held.step.incident_id or 0)
+            opened = tx.one("incident_source", id=held.step.incident_id)
         if incident is None:
             raise Unreachable("store", "the incident is gone", permanent=True)
-        target = configuration.target_for(incident.labels)
+        source = (opened or {}).get("source") or "alertmanager"
+        target, _ = configuration.target_allowed(source, incident.labels)
         skill = pick(skills.values(), incident.labels, has_target=target is not None) or skills[GENERIC]
         mode = configuration.targets[target].mode if target else Mode.OBSERVE
         event = Triaged(skill.name, target, mode, incident.labels.get("service"), _impact(metrics, incident))

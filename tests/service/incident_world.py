@@ -44,6 +44,9 @@ CONFIGURATION = Configuration.model_validate(
     {
         "targets": {"shop": {"mode": "act", "environment": "production", "selector": {"alertname": "Slow.*"}}},
         "approvers": ["ada@example.com", "bob@example.com", *PEOPLE],
+        # Tests want an incident each, though all of them are about the same target at the same time.
+        "correlation": {"window_s": 0},
+        "sources": {"alertmanager": {"new_incidents_per_hour": 100_000}},
     }
 )
 ACTION = CreateIndexConcurrently("public", "orders", ("customer_id",))
@@ -88,7 +91,9 @@ class World:
     def __post_init__(self) -> None:
         self.api = Runner(self.database.store(API, max_size=12), SKILLS, wiring.API_HANDLERS, "api")
         self.executor_store = self.database.store(EXECUTOR)
-        self.agent = Runner(self.database.store(AGENT, max_size=12), SKILLS, {"intake": intake}, "worker")
+        self.agent = Runner(
+            self.database.store(AGENT, max_size=12), SKILLS, {"intake": intake(CONFIGURATION)}, "worker"
+        )
 
     # --- What is there ---------------------------------------------------------------------------------------
 

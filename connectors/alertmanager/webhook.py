@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.alert import Alert, AlertGroup
+from connectors.json_document import UnusablePayload, clean, load
 
 VERSION = "4"
 MAX_LABEL_CHARS = 4_096
@@ -21,12 +22,6 @@ MAX_IDENTITY_CHARS = 512
 MAX_COUNT = 2**31 - 1
 _NEVER = datetime(1, 1, 2, tzinfo=UTC)
 """endsAt of a firing alert is 0001-01-01T00:00:00Z."""
-
-
-class UnusablePayload(ValueError):
-    """Not a version 4 payload. It is kept and shown, never answered with an error: the source would send it again
-    for ever.
-    """
 
 
 class _WireAlert(BaseModel):
@@ -49,12 +44,9 @@ class _WireGroup(BaseModel):
     alerts: list[_WireAlert] = Field(min_length=1)
 
 
-def read(body: bytes) -> AlertGroup:
+def read(body: bytes, source: str = "alertmanager") -> AlertGroup:
     """Raises UnusablePayload with the reason."""
-    try:
-        document: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UnusablePayload(f"not JSON: {error}") from error
+    document = load(body)
     if not isinstance(document, dict):
         raise UnusablePayload("not a JSON object")
     version = document.get("version")
@@ -62,6 +54,11 @@ def read(body: bytes) -> AlertGroup:
         # A nested value is named, not shown: its text could be deeper than Python's stack.
         said = repr(version[:20]) if isinstance(version, str) else f"a {type(version).__name__}"
         raise UnusablePayload(f"version is {said}, not {VERSION!r}")
+    return group_of(document, source)
+
+
+def group_of(document: dict[str, Any], source: str) -> AlertGroup:
+    """A document in the shape that Alertmanager and Grafana share, whatever its version. Raises UnusablePayload."""
     try:
         group = _WireGroup.model_validate(document)
     except ValidationError as error:
@@ -72,15 +69,15 @@ def read(body: bytes) -> AlertGroup:
         alerts = tuple(_alert(row) for row in group.alerts)
     except OverflowError as error:
         raise UnusablePayload("alerts: a time outside the years 1 to 9999 in UTC") from error
-    return AlertGroup("alertmanager", _identity(group.group_key), alerts, group.truncated)
+    return AlertGroup(source, identity(group.group_key), alerts, group.truncated)
 
 
 def _alert(row: _WireAlert) -> Alert:
     labels = {_text(key): _text(value) for key, value in row.labels.items()}
-    ends_at = _aware(row.ends_at) if row.ends_at else None
+    ends_at = in_utc(row.ends_at) if row.ends_at else None
     return Alert(
-        fingerprint=_identity(row.fingerprint) if row.fingerprint else _fingerprint(row.labels),
-        starts_at=_aware(row.starts_at),
+        fingerprint=identity(row.fingerprint) if row.fingerprint else fingerprint_of(row.labels),
+        starts_at=in_utc(row.starts_at),
         status=row.status,
         labels=labels,
         annotations={_text(key): _text(value) for key, value in row.annotations.items()},
@@ -90,12 +87,10 @@ def _alert(row: _WireAlert) -> Alert:
 
 
 def _text(value: str) -> str:
-    """Without NUL, which no column takes, and not longer than a page can show."""
-    clean = value.replace("\x00", "\ufffd")
-    return clean if len(clean) <= MAX_LABEL_CHARS else clean[:MAX_LABEL_CHARS] + "… (cut)"
+    return clean(value, MAX_LABEL_CHARS)
 
 
-def _identity(value: str) -> str:
+def identity(value: str) -> str:
     """A key that a column and its index take. The same value makes the same key, and no other value does."""
     if len(value) <= MAX_IDENTITY_CHARS and "\x00" not in value:
         return value
@@ -103,11 +98,11 @@ def _identity(value: str) -> str:
     return f"{_text(value[: MAX_IDENTITY_CHARS - 100])} sha256:{digest}"
 
 
-def _aware(at: datetime) -> datetime:
+def in_utc(at: datetime) -> datetime:
     """In UTC. Raises OverflowError where that is before the year 1 or after 9999, which no column gives back."""
     return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _fingerprint(labels: dict[str, str]) -> str:
+def fingerprint_of(labels: dict[str, str]) -> str:
     """Old payloads carry none: the same labels make the same alert."""
     return hashlib.sha256(orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

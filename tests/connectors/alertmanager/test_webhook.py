@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.alertmanager import MAX_IDENTITY_CHARS, MAX_LABEL_CHARS, UnusablePayload, read
+from connectors.alertmanager.webhook import MAX_IDENTITY_CHARS, MAX_LABEL_CHARS, read
+from connectors.json_document import UnusablePayload
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def fixture(name: str) -> bytes:
@@ -139,7 +140,10 @@ def test_hostile_text_is_carried_as_text() -> None:
         (body(version="3"), "version is '3', not '4'"),
         (body(version=4), "version is a int"),
         (body(version="\0" * 900), "version is"),
-        (b'{"version": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", "version is a list"),
+        (b'{"version": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", "nested more than 64 deep"),
+        (b'{"version": [' + b"[" * 40 + b"]" * 40 + b"]}", "version is a list"),
+        (b'{"version": "4", "groupKey": "a", "groupKey": "b", "alerts": []}', "the key 'groupKey' stands twice"),
+        (b'{"version": "4", "x": [{"a": {"b\\u0000": 1, "b\\u0000": 2}}]}', "stands twice"),
         (body(groupKey=None), "groupKey: Field required"),
         (body(groupKey=""), "groupKey"),
         (body(groupKey=7), "groupKey"),

@@ -1,0 +1,33 @@
+"""POST /webhooks/generic/<source>: any JSON that stanch.yaml has a mapping for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response, status
+
+from service.context import Held
+from service.routes.webhooks.door import ANSWERS, bearer, json_body, receive, unauthorised
+
+router = APIRouter()
+EXAMPLE = {"check": "disk", "state": "critical", "host": {"service": "checkout"}}
+
+
+@router.post(
+    "/generic/{source}",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ANSWERS,
+    openapi_extra=json_body("Whatever the source's mapping in stanch.yaml reads", EXAMPLE),
+)
+async def generic(request: Request, held: Held, source: Annotated[str, Path(max_length=40)]) -> Response:
+    """JSON of a source declared in stanch.yaml. The Bearer token must be that source's."""
+    whose = bearer(request, held, "generic")
+    configuration = held.ports.configuration
+    if source not in configuration.sources or configuration.kind_of(source) != "generic":
+        raise HTTPException(
+            status.HTTP_404_NOT_FOUND,
+            "no such source: declare it under sources in stanch.yaml with kind generic and a mapping",
+        )
+    if whose != source:
+        raise unauthorised(request, held, "the token of another source")
+    return await receive(request, held, source)

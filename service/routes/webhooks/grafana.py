@@ -1,0 +1,47 @@
+"""POST /webhooks/grafana."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Request, Response, status
+
+from connectors.grafana import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_by
+from connectors.store.inbox import Delivery
+from service.context import Held
+from service.routes.webhooks.door import (
+    ANSWERS,
+    json_body,
+    kept_headers,
+    opened,
+    read_body,
+    receive,
+    store,
+    unauthorised,
+)
+
+router = APIRouter()
+EXAMPLE = {"version": "1", "groupKey": "{}:{}", "orgId": 1, "alerts": []}
+
+
+@router.post(
+    "/grafana",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ANSWERS,
+    openapi_extra=json_body("The payload of a webhook contact point of Grafana's unified alerting", EXAMPLE),
+)
+async def grafana(request: Request, held: Held) -> Response:
+    """A contact point's notification: Bearer token, or the body signed with it (HMAC)."""
+    hook = opened(request, held, "grafana")
+    source = hook.source_of_bearer(request.headers.get("authorization", ""))
+    if source is not None:
+        return await receive(request, held, source)
+    signature = request.headers.get(SIGNATURE_HEADER)
+    if signature is None:
+        raise unauthorised(request, held, "wrong or missing token")
+    body = await read_body(request, held)
+    stamp = request.headers.get(TIMESTAMP_HEADER)
+    good = [one.source for one in hook.secrets if signed_by(one.value, body, signature, stamp=stamp, now_s=time.time())]
+    if not good:
+        raise unauthorised(request, held, "wrong signature")
+    return await store(request, held, Delivery(good[0], kept_headers(request), body))
