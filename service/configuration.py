@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from agent.incident import Mode
 from agent.verification import Plan
 from guardrails.policy import Policy, UnusablePolicy
+from service.identity import Role
 from service.settings import UnusableSettings
 
 if TYPE_CHECKING:
@@ -201,6 +202,8 @@ class Configuration(_Section):
     verification: Verification = Verification()
     ranking: Ranking = Ranking()
     sampling_window_s: float = Field(default=3.0, gt=0)
+    people: dict[str, list[Role]] = {}
+    groups: dict[str, list[Role]] = {}
     approvers: list[object] = []
     policy: dict[str, object] = {}
     slack: SlackPeople | None = None

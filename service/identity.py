@@ -1,4 +1,4 @@
-"""Who is asking: personal API tokens, kept only as hashes, and signed sessions of the pages."""
+"""Who is asking: personal API tokens, kept only as hashes, and what somebody who logged in may do."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import yaml
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import URLSafeTimedSerializer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.settings import UnusableSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 Role = Literal["viewer", "responder", "approver", "admin"]
 
-SESSION_MAX_AGE_S = 24 * 3600
+FRESH_LOGIN_S = 300.0
+"""How long ago somebody may have shown who they are when they decide on what cannot be undone."""
 TOKEN_PREFIX = "stn_"  # noqa: S105 a prefix that secret scanners can look for, not a token
 
 
@@ -35,8 +37,15 @@ class TokenEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """login_age_s: seconds since this person last showed who they are; None for a request that carries a token."""
+
     name: str
     roles: frozenset[Role]
+    login_age_s: float | None = None
+
+    @property
+    def logged_in_just_now(self) -> bool:
+        return self.login_age_s is not None and self.login_age_s <= FRESH_LOGIN_S
 
     def may(self, role: Role) -> bool:
         return role in self.roles or "admin" in self.roles
@@ -65,17 +74,28 @@ def read_tokens(path: Path | None) -> tuple[TokenEntry, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Knows tokens and sessions. signer: derived from the API's own secret."""
+    """Knows tokens of the file and what people may do. state_signer: for what a login carries to another site and back.
+
+    people and groups: roles by name and by group of the identity provider, from stanch.yaml.
+    """
 
     entries: tuple[TokenEntry, ...]
-    signer: URLSafeTimedSerializer
+    state_signer: URLSafeTimedSerializer
     csrf_key: bytes
+    people: Mapping[str, frozenset[Role]]
+    groups: Mapping[str, frozenset[Role]]
 
     @classmethod
-    def of(cls, entries: tuple[TokenEntry, ...], secret: str) -> Identities:
-        session_key = hmac.digest(secret.encode(), b"stanch session", "sha256").hex()
+    def of(
+        cls,
+        entries: tuple[TokenEntry, ...],
+        secret: str,
+        people: Mapping[str, frozenset[Role]] | None = None,
+        groups: Mapping[str, frozenset[Role]] | None = None,
+    ) -> Identities:
+        state_key = hmac.digest(secret.encode(), b"stanch login state", "sha256").hex()
         csrf_key = hmac.digest(secret.encode(), b"stanch csrf", "sha256")
-        return cls(entries, URLSafeTimedSerializer(session_key, salt="session"), csrf_key)
+        return cls(entries, URLSafeTimedSerializer(state_key, salt="login"), csrf_key, people or {}, groups or {})
 
     def by_token(self, token: str) -> Person | None:
         """Every entry is compared, in constant time each."""
@@ -83,24 +103,19 @@ class Identities:
         found = [entry for entry in self.entries if hmac.compare_digest(entry.sha256, hashed)]
         return Person(found[0].person, frozenset(found[0].roles)) if found else None
 
-    def by_name(self, name: str) -> Person | None:
-        found = [entry for entry in self.entries if entry.person == name]
-        return Person(name, frozenset(role for entry in found for role in entry.roles)) if found else None
-
-    def session(self, person: Person) -> str:
-        return self.signer.dumps({"person": person.name, "id": secrets.token_urlsafe(12)})
-
-    def by_session(self, cookie: str) -> Person | None:
-        """The person, with the roles of now: a token taken away ends its sessions."""
-        try:
-            content = self.signer.loads(cookie, max_age=SESSION_MAX_AGE_S)
-        except BadSignature:
-            return None
-        return self.by_name(content["person"])
+    def by_name(self, name: str, groups: Iterable[str] = (), login_age_s: float | None = None) -> Person | None:
+        """Somebody who showed who they are elsewhere, with the roles of now; None when nobody gave them any."""
+        roles: frozenset[Role] = frozenset(
+            role for entry in self.entries if entry.person == name for role in entry.roles
+        )
+        roles |= self.people.get(name, frozenset())
+        for group in groups:
+            roles |= self.groups.get(group, frozenset())
+        return Person(name, roles, login_age_s) if roles else None
 
     def csrf(self, cookie: str) -> str:
         """Belongs to one session; a form sends it back."""
-        return hmac.digest(self.csrf_key, cookie.encode(), "sha256").hex()
+        return hmac.digest(self.csrf_key, cookie.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def csrf_holds(self, cookie: str, sent: str) -> bool:
         return hmac.compare_digest(self.csrf(cookie).encode(), sent.encode("utf-8", "surrogatepass"))

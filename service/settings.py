@@ -35,6 +35,7 @@ SECRETS = frozenset(
         "verify_keys",
         "dev_login",
         "oidc_client_secret",
+        "proxy_secret",
         "api_token",
     }
 )
@@ -96,6 +97,12 @@ class Settings(BaseSettings):
     api_tokens_file: Path | None = None
     api_token: SecretStr | None = None
     dev_login: SecretStr | None = None
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_person_claim: str = "email"
+    proxy_addresses: str = ""
+    proxy_secret: SecretStr | None = None
     data_dir: Path = Path("var")
     bind_host: str = "127.0.0.1"
     bind_port: int = Field(default=8741, ge=0, le=65535)

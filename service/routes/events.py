@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, status
@@ -14,11 +15,13 @@ from service.context import Context, Held, SomePerson, person_of
 from service.pages.keys import incident_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 
 HEARTBEAT_S = 15.0
+SESSION_CHECK_S = 10.0
+"""How long a page may still be told after a logout elsewhere that something changed (never what)."""
 PAUSE_S = 0.25
 """Changes that come closer together are one event: a page is not asked to redraw more often."""
 
@@ -44,19 +47,36 @@ def _stranger() -> Response:
 
 
 def _stream(request: Request, held: Context, number: int | None) -> Response:
-    told = follow(held, number, lambda: person_of(request, held) is not None)
+    told = follow(held, number, _session_check(request, held))
     return StreamingResponse(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
+def _session_check(request: Request, held: Context) -> Callable[[], Awaitable[bool]]:
+    """Whether the session still holds, asked once in a while. A store that is away ends nobody's session."""
+    asked_at = time.monotonic()
+
+    async def still_known() -> bool:
+        nonlocal asked_at
+        if time.monotonic() - asked_at < SESSION_CHECK_S:
+            return True
+        asked_at = time.monotonic()
+        try:
+            return await run_in_threadpool(person_of, request, held) is not None
+        except Unreachable:
+            return True
+
+    return still_known
+
+
 async def follow(
-    held: Context, number: int | None, still_known: Callable[[], bool], heartbeat_s: float = HEARTBEAT_S
+    held: Context, number: int | None, still_known: Callable[[], Awaitable[bool]], heartbeat_s: float = HEARTBEAT_S
 ) -> AsyncIterator[str]:
     """`changed` with the incident's version, first of all for what changed while nobody listened; `away` while the
     store does not answer; a comment as heartbeat. Ends when the session does. number None: any incident.
     """
     with held.broadcast.follow("*" if number is None else str(number)) as changed:
         yield f"retry: 2000\n{await _event(held, number)}"
-        while still_known():
+        while await still_known():
             try:
                 await asyncio.wait_for(changed.wait(), heartbeat_s)
             except TimeoutError:

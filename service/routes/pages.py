@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, status
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
-from service.context import SESSION_COOKIE, Context, Held, SomePerson
+from service.context import Context, Held, SomePerson
 from service.pages import decision, incident, overview
-from service.pages.keys import incident_id
+from service.pages.answer import csrf_of, find, no_incident, problem, respond, to_login
 from service.pages.origin import Fields, cross_site
-from service.pages.template import page, render, wants_fragment
-from service.routes import events, login
+from service.pages.template import page
+from service.routes import events, login, oidc
 from service.routes.approvals import HTTP, clean, taken
 from service.steps.approve import Ask, Declined, Taken
 
 if TYPE_CHECKING:
-    from agent.incident import Incident
+    from fastapi.responses import HTMLResponse
+
     from connectors.store.store import Transaction
     from service.identity import Person
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 router.include_router(login.router)
+router.include_router(oidc.router)
 router.include_router(events.router)
 
 DECIDED = {
@@ -36,47 +37,38 @@ DECIDED = {
 MAX_REASON_CHARS = 1000
 
 
-@router.get("/")
-def home(request: Request, held: Held, person: SomePerson) -> Response:
-    if person is None:
-        return _to_login(request)
-    with held.ports.store.transaction() as tx:
-        values = overview.read(tx, held, person)
-    return _answer(request, held, person, "overview", values)
-
-
 @router.get("/i/{key}")
 def one_incident(request: Request, held: Held, person: SomePerson, key: str) -> Response:
     if person is None:
-        return _to_login(request)
+        return to_login(request)
     with held.ports.store.transaction() as tx:
-        found = _find(tx, key)
+        found = find(tx, key)
         values = incident.read(tx, held, found, person) if found else None
     if values is None:
-        return _no_incident(request, held, person)
+        return no_incident(request, held, person)
     values["said"] = DECIDED.get(request.query_params.get("decided", ""), "")
-    return _answer(request, held, person, "incident", values)
+    return respond(request, held, person, "incident", values)
 
 
 @router.post("/i/{key}/decision")
 def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fields) -> Response:
     """One person's decision on exactly what the page showed. 303 back to the page, or what changed meanwhile."""
     if person is None:
-        return _to_login(request)
+        return to_login(request)
     if cross_site(request, held.settings.public_url) or not login.csrf_holds(request, held, form):
-        return _problem(request, held, person, status.HTTP_403_FORBIDDEN, "Nothing was decided", login.OTHER_SITE)
+        return problem(request, held, person, status.HTTP_403_FORBIDDEN, "Nothing was decided", login.OTHER_SITE)
     with held.ports.store.transaction() as tx:
-        found = _find(tx, key)
+        found = find(tx, key)
         waiting = _approval_of(tx, found.id) if found else None
     if found is None:
-        return _no_incident(request, held, person)
+        return no_incident(request, held, person)
     ask = _ask(form, person)
     if ask is None:
         text = "The form did not name a decision, a revision and a digest."
-        return _problem(request, held, person, status.HTTP_400_BAD_REQUEST, "Nothing was decided", text)
+        return problem(request, held, person, status.HTTP_400_BAD_REQUEST, "Nothing was decided", text)
     if waiting is None:
         text = f"{found.key} has no fix that waits for a decision."
-        return _problem(request, held, person, status.HTTP_409_CONFLICT, "Nothing was decided", text)
+        return problem(request, held, person, status.HTTP_409_CONFLICT, "Nothing was decided", text)
     answer = taken(held, waiting, ask)
     match answer:
         case Taken():
@@ -88,28 +80,28 @@ def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fie
 @router.get("/i/{key}/postmortem")
 def postmortem(request: Request, held: Held, person: SomePerson, key: str) -> Response:
     if person is None:
-        return _to_login(request)
+        return to_login(request)
     with held.ports.store.transaction() as tx:
-        found = _find(tx, key)
+        found = find(tx, key)
         row = tx.one("postmortem", incident=found.id) if found else None
     if found is None:
-        return _no_incident(request, held, person)
+        return no_incident(request, held, person)
     if row is None:
         text = f"{found.key} has no postmortem yet. It is written when the incident ends or needs a human."
-        return _problem(request, held, person, status.HTTP_404_NOT_FOUND, "Not written yet", text, f"/i/{found.key}")
-    return page("postmortem.html", person, _csrf(request, held), post=row["body"], key=found.key)
+        return problem(request, held, person, status.HTTP_404_NOT_FOUND, "Not written yet", text, f"/i/{found.key}")
+    return page("postmortem.html", person, csrf_of(request, held), post=row["body"], key=found.key)
 
 
 @router.get("/i/{key}/postmortem.md")
 def postmortem_text(request: Request, held: Held, person: SomePerson, key: str) -> Response:
     """The same as a file."""
     if person is None:
-        return _to_login(request)
+        return to_login(request)
     with held.ports.store.transaction() as tx:
-        found = _find(tx, key)
+        found = find(tx, key)
         row = tx.one("postmortem", incident=found.id) if found else None
     if found is None or row is None:
-        return _no_incident(request, held, person)
+        return no_incident(request, held, person)
     headers = {"Content-Disposition": f'attachment; filename="{found.key}.md"'}
     return Response(row["markdown"], media_type="text/markdown; charset=utf-8", headers=headers)
 
@@ -118,13 +110,13 @@ def postmortem_text(request: Request, held: Held, person: SomePerson, key: str) 
 def quarantine(request: Request, held: Held, person: SomePerson) -> Response:
     """Bodies that came with a right token and could not be read."""
     if person is None:
-        return _to_login(request)
+        return to_login(request)
     with held.ports.store.transaction() as tx:
         rows = [
             {**row, "received_at": row["received_at"].isoformat()}
             for row in tx.all("quarantined", limit=overview.QUARANTINE_LISTED)
         ]
-    return page("quarantine.html", person, _csrf(request, held), rows=rows)
+    return page("quarantine.html", person, csrf_of(request, held), rows=rows)
 
 
 def store_away(request: Request, text: str) -> Response:  # noqa: ARG001 text may name hosts: it goes to the log only
@@ -137,61 +129,16 @@ def store_away(request: Request, text: str) -> Response:  # noqa: ARG001 text ma
 # --- Answers -----------------------------------------------------------------------------------------------------
 
 
-def _answer(request: Request, held: Context, person: Person, name: str, values: dict[str, Any]) -> HTMLResponse:
-    """The whole page, or only the part that changes."""
-    csrf = _csrf(request, held)
-    if wants_fragment(request):
-        return HTMLResponse(render(f"{name}/main.html", person=person, csrf=csrf, **values))
-    return page(f"{name}.html", person, csrf, **values)
-
-
-def _to_login(request: Request) -> Response:
-    if wants_fragment(request):
-        return HTMLResponse("log in first", status.HTTP_401_UNAUTHORIZED)
-    readable = request.url.path.removesuffix("/decision")
-    return RedirectResponse(f"/login?next={quote(readable, safe='/')}", status.HTTP_303_SEE_OTHER)
-
-
-def _problem(
-    request: Request, held: Context, person: Person, code: int, title: str, text: str, back: str = ""
-) -> HTMLResponse:
-    csrf = _csrf(request, held)
-    return page(
-        "problem.html",
-        person,
-        csrf,
-        code,
-        title=title,
-        text=text,
-        back=back or request.url.path.removesuffix("/decision"),
-    )
-
-
-def _no_incident(request: Request, held: Context, person: Person) -> HTMLResponse:
-    text = "Incidents are named INC-1, INC-2 and so on. The list has the newest ones; search there."
-    return _problem(request, held, person, status.HTTP_404_NOT_FOUND, "There is no such incident", text, "/")
-
-
 def _declined(
     request: Request, held: Context, person: Person, key: str, form: dict[str, str], answer: Declined
 ) -> HTMLResponse:
     changed = decision.difference(form, answer.current) if answer.kind == "conflict" else ()
     return page(
-        "declined.html", person, _csrf(request, held), HTTP[answer.kind], key=key, answer=answer, changed=changed
+        "declined.html", person, csrf_of(request, held), HTTP[answer.kind], key=key, answer=answer, changed=changed
     )
 
 
 # --- What a request carries --------------------------------------------------------------------------------------
-
-
-def _csrf(request: Request, held: Context) -> str:
-    cookie = request.cookies.get(SESSION_COOKIE)
-    return held.identities.csrf(cookie) if cookie else ""
-
-
-def _find(tx: Transaction, key: str) -> Incident | None:
-    number = incident_id(key)
-    return None if number is None else tx.incident(number)
 
 
 def _approval_of(tx: Transaction, incident: int) -> str | None:

@@ -26,6 +26,7 @@ from service.configuration import Configuration, Target
 from service.context import Context
 from service.identity import Identities, TokenEntry, token_hash
 from service.ports import Ports
+from service.sessions import MemorySessions
 from service.settings import Settings
 from service.steps.runner import Runner
 from tests.service.memory_store import NOW, MemoryStore, MemoryTransaction
@@ -81,6 +82,7 @@ def context(store: MemoryStore, folder: Path, **settings: Any) -> Context:
         runner=Runner(store.as_store(), SKILLS, {}, "api"),
         signing_key=SigningKey.generate("api-1"),
         identities=Identities.of(entries, "a signing key that nobody knows"),
+        sessions=MemorySessions(),
         broadcast=Broadcast(),
     )
 
@@ -239,12 +241,13 @@ def _add_proposal(store: MemoryStore, incident: int, state: str) -> None:
         target="orders-db", command=verdict.rendered.command, cleanup=verdict.rendered.cleanup,
         rollback=verdict.rendered.rollback, document=document, digest=digest(document), verdict=stored["verdict"],
         facts=stored["facts"], decide_by=decide_by, start_by=start_by, approvers_needed=verdict.approvers_needed,
+        proposed_by=None,
         created_at=NOW,
     )  # fmt: skip
     store.add(
         "approval", id=approval_id, proposal_id=proposal_id, incident_id=incident, revision=1, digest=digest(document),
         state=state, version=1, approvers_needed=verdict.approvers_needed, decide_by=decide_by, start_by=start_by,
-        created_at=NOW, decided_at=None,
+        created_at=NOW, decided_at=None, escalated_at=None,
     )  # fmt: skip
     if state == "approved":
         store.add("decision", approval_id=approval_id, person="Ada", decision="approve", channel="page", reason=None,

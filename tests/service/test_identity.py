@@ -61,29 +61,22 @@ def test_only_an_admin_may_do_what_others_may() -> None:
     assert all(admin.may(role) for role in ("viewer", "responder", "approver", "admin"))
 
 
-def test_a_session_carries_a_name_and_the_roles_are_those_of_now() -> None:
-    person = KNOWN.by_token(ADA)
-    assert person is not None
-    cookie = KNOWN.session(person)
-    assert KNOWN.by_session(cookie) == person
-    fewer = Identities.of((ENTRIES[0].model_copy(update={"roles": ("viewer",)}),), "secret")
-    assert fewer.by_session(cookie) == Person("ada", frozenset({"viewer"}))
-    assert Identities.of(ENTRIES[1:], "secret").by_session(cookie) is None
+def test_whoever_logged_in_elsewhere_has_the_roles_of_now() -> None:
+    given = Identities.of(ENTRIES, "secret", {"eve": frozenset({"viewer"})}, {"dba": frozenset({"approver"})})
+    assert given.by_name("ada") == Person("ada", frozenset({"approver", "responder"}))
+    assert given.by_name("eve", ["dba", "unheard of"], 12.0) == Person("eve", frozenset({"viewer", "approver"}), 12.0)
+    assert given.by_name("stranger", ["dba"]) == Person("stranger", frozenset({"approver"}))
+    assert given.by_name("stranger", ["unheard of"]) is None
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "a.b.c", "\xff.\xff.\xff", "." * 1000])
-def test_a_forged_session_is_nobodys(cookie: str) -> None:
-    assert KNOWN.by_session(cookie) is None
-
-
-def test_a_session_of_another_installation_is_nobodys() -> None:
-    theirs = Identities.of(ENTRIES, "another secret").session(Person("ada", frozenset()))
-    assert KNOWN.by_session(theirs) is None
-    assert KNOWN.by_session(KNOWN.session(Person("ada", frozenset()))[:-1] + "!") is None
+def test_a_login_is_fresh_for_five_minutes_and_a_token_never() -> None:
+    assert Person("ada", frozenset(), 300.0).logged_in_just_now
+    assert not Person("ada", frozenset(), 300.1).logged_in_just_now
+    assert not Person("ada", frozenset()).logged_in_just_now
 
 
 def test_a_form_belongs_to_one_session() -> None:
-    one, other = (KNOWN.session(Person("ada", frozenset())) for _ in range(2))
+    one, other = "a session", "another session"
     assert KNOWN.csrf_holds(one, KNOWN.csrf(one))
     assert not KNOWN.csrf_holds(other, KNOWN.csrf(one))
     for sent in ("", "\xff", "\u20ac", "\ud800", "0" * 64):

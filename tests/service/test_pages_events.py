@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from service.context import Context
 
 
+async def _known() -> bool:
+    return True
+
+
 async def _next(events: AsyncIterator[str]) -> str:
     return await asyncio.wait_for(anext(events), 20)
 
@@ -25,7 +29,7 @@ def test_a_change_is_told_with_the_incidents_version(tmp_path: Path) -> None:
 
     async def listen() -> list[str]:
         held.broadcast.bind(asyncio.get_running_loop())
-        events = follow(held, 1, lambda: True)
+        events = follow(held, 1, _known)
         told = [await _next(events)]
         store.tables["incident"][0]["version"] = 9
         held.broadcast.tell("2")
@@ -43,7 +47,10 @@ def test_silence_is_a_heartbeat_and_a_session_that_ended_is_the_end(tmp_path: Pa
     known = [True]
 
     async def listen() -> list[str]:
-        events = follow(held, 1, lambda: known[0], heartbeat_s=0.01)
+        async def still() -> bool:
+            return known[0]
+
+        events = follow(held, 1, still, heartbeat_s=0.01)
         told = [await _next(events), await _next(events)]
         known[0] = False
         told += [one async for one in events]
@@ -61,7 +68,7 @@ def test_a_store_that_is_away_is_told_and_nothing_breaks(tmp_path: Path) -> None
     held = context(store, tmp_path)
 
     async def listen() -> str:
-        return await _next(follow(held, 1, lambda: True))
+        return await _next(follow(held, 1, _known))
 
     assert "event: away" in asyncio.run(listen())
 
@@ -71,7 +78,7 @@ def test_any_change_reaches_the_overview(tmp_path: Path) -> None:
 
     async def listen() -> str:
         held.broadcast.bind(asyncio.get_running_loop())
-        events = follow(held, None, lambda: True)
+        events = follow(held, None, _known)
         await _next(events)
         held.broadcast.tell("77")
         return await _next(events)
@@ -81,7 +88,7 @@ def test_any_change_reaches_the_overview(tmp_path: Path) -> None:
 
 def test_a_client_that_goes_away_ends_its_stream(tmp_path: Path) -> None:
     held = context(story("awaiting_approval"), tmp_path)
-    cookie = f"stanch_session={held.identities.session(held.identities.by_token('stn_ada'))}"  # type: ignore[arg-type]  # Ada has a token
+    cookie = f"stanch_session={held.sessions.begin('Ada', 'token')}"
     sent = asyncio.run(_stream_until_first_event(held, cookie))
     assert sent[0]["status"] == 200
     assert (b"content-type", b"text/event-stream; charset=utf-8") in sent[0]["headers"]

@@ -8,6 +8,7 @@ import pytest
 from service.broadcast import Broadcast
 from service.context import Context
 from service.identity import Identities, TokenEntry, token_hash
+from service.sessions import StoreSessions
 from service.settings import Settings
 from tests.service.incident_world import KEY, ports_of
 from tests.service.pages_browser import Browser, Read
@@ -30,6 +31,7 @@ def reader(world: World) -> Browser:
         runner=world.api,
         signing_key=KEY,
         identities=Identities.of((entry,), "a signing key that nobody knows"),
+        sessions=StoreSessions(world.api.store),
         broadcast=Broadcast(),
     )
     return Browser(held).log_in()
