@@ -8,7 +8,7 @@ import pytest
 from service.steps.intake import intake
 from service.steps.runner import Runner
 from tests.connectors.store.database import AGENT
-from tests.service.incident_world import SKILLS
+from tests.service.incident_world import CONFIGURATION, SKILLS
 
 if TYPE_CHECKING:
     from tests.service.app_world import App
@@ -75,7 +75,7 @@ def test_evidence_comes_with_the_hash_of_its_bytes(app: App, world: World) -> No
 
 def test_what_could_not_be_read_is_visible(app: App, world: World) -> None:
     inbox, step = world.receive(b"\x00 not JSON")
-    Runner(world.database.store(AGENT), SKILLS, {"intake": intake}, "worker").run(step)
+    Runner(world.database.store(AGENT), SKILLS, {"intake": intake(CONFIGURATION)}, "worker").run(step)
     (row,) = app.ask("GET", "/api/v1/quarantine", person="vic@example.com").json()["quarantined"]
     receipts = world.database.run("SELECT receipt::text FROM stanch.inbox WHERE id = %s", (inbox,))
     assert [(row["receipt"],)] == receipts
