@@ -134,6 +134,9 @@ class MemoryTransaction:
     def _postmortem(self, incident: int) -> list[Row]:
         return self._of("postmortem", incident_id=incident)
 
+    def _api_token(self, sha256: str) -> list[Row]:
+        return [row for row in self.tables["api_token"] if row["sha256"] == sha256]
+
     def _control(self) -> list[Row]:
         return self.tables["control"]
 
@@ -145,7 +148,7 @@ class MemoryTransaction:
 
 
 TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
-          "postmortem", "control", "quarantined", "process")  # fmt: skip
+          "postmortem", "control", "quarantined", "process", "api_token")  # fmt: skip
 
 
 @dataclass

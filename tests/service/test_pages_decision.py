@@ -27,7 +27,7 @@ def test_approving_takes_the_decision_and_leads_back_to_the_page(tmp_path: Path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/i/INC-1?decided=approved")
     assert store.tables["incident"][0]["state"] == "executing"
     assert [row["person"] for row in store.tables["permit"]] == ["Ada"]
-    assert [row["channel"] for row in store.tables["decision"]] == ["page"]
+    assert [row["channel"] for row in store.tables["decision"]] == ["dashboard"]
     after = Read(browser.get(answer.headers["location"]).text).text
     assert "Approved. The fix starts now." in after
     assert "Approve and run" not in after
