@@ -25,9 +25,10 @@ from connectors.unreachable import Unreachable
 from service import hooks, identity, loops, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
-from service.routes import approvals, health, incidents, overview, pages, webhooks
+from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
 from service.sessions import StoreSessions
 from service.settings import Settings, UnusableSettings
+from service.slack import enabled as slack_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,6 +53,7 @@ def build_context(settings: Settings) -> Context:
     doors = hooks.open_doors(settings, given.configuration)
     if settings.dev_login is not None and not _loopback(settings.bind_host):
         raise UnusableSettings("STANCH_DEV_LOGIN is for a loopback address only")
+    slack_settings.slack(settings, given.configuration)
     settings.require("broker_url")
     key = wiring.signing_key(settings)
     proxy.check(settings)
@@ -98,7 +100,8 @@ def create(held: Context) -> FastAPI:
         title="Stanch", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.context = held
-    for noun in (webhooks, incidents, approvals, health, pages, overview):
+    app.state.slack = wiring.slack_channel(held)
+    for noun in (slack, webhooks, incidents, approvals, health, pages, overview):
         app.include_router(noun.router)
     app.mount("/static", _CachedFiles(directory=STATIC), name="static")
     app.add_exception_handler(Unreachable, _store_away)
@@ -151,10 +154,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     held.broadcast.bind(asyncio.get_running_loop())
     stop = threading.Event()
     _start_loops(held, stop)
+    if app.state.slack is not None:
+        app.state.slack.start()
     try:
         yield
     finally:
         stop.set()
+        if app.state.slack is not None:
+            await app.state.slack.close()
         held.doors.inbox.close()
         held.ports.store.close()
 

@@ -13,6 +13,7 @@ from guardrails.permit import SigningKey, UnusableKey, VerifyKeys
 from service import configuration as configured
 from service.ports import Ports
 from service.settings import Settings, UnusableSettings
+from service.slack import enabled as slack_settings
 from service.steps import approve, causes, execute, intake, investigate, postmortem, triage, verify
 from service.steps.runner import Runner
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from guardrails.action import Action
     from guardrails.facts import Facts
     from service.configuration import Configuration
+    from service.context import Context
+    from service.slack.channel import Channel
     from service.steps.runner import Handler
 
 
@@ -172,3 +175,13 @@ def signing_key(settings: Settings) -> SigningKey:
         return SigningKey.from_text(settings.require("signing_key"))
     except UnusableKey as error:
         raise UnusableSettings(f"STANCH_SIGNING_KEY: {error}") from error
+
+
+def slack_channel(held: Context) -> Channel | None:
+    """None: Slack is not set up, and then nothing of it is imported either. Raises UnusableSettings."""
+    found = slack_settings.slack(held.settings, held.ports.configuration)
+    if found is None:
+        return None
+    from service.slack.channel import Channel as SlackChannel  # noqa: PLC0415 a second to import, for whoever has Slack
+
+    return SlackChannel(held, found)

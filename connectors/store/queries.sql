@@ -669,3 +669,18 @@ SELECT id, label, created_at, revoked_at FROM stanch.api_token WHERE person = %(
 UPDATE stanch.api_token SET revoked_at = clock_timestamp()
 WHERE id = %(id)s AND person = %(person)s AND revoked_at IS NULL
 RETURNING id
+
+-- name: note_access
+INSERT INTO stanch.target_access (target, connection, ok, detail)
+VALUES (%(target)s, %(connection)s, %(ok)s, %(detail)s)
+ON CONFLICT (target, connection) DO UPDATE
+SET ok = excluded.ok, detail = excluded.detail, seen_at = clock_timestamp()
+
+-- name: target_access
+SELECT target, connection, ok, detail, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age_s
+FROM stanch.target_access ORDER BY target, connection
+
+-- name: last_received
+-- The newest body of each source, with how many came in the last day.
+SELECT source, max(received_at) AS last_at, count(*) FILTER (WHERE received_at > clock_timestamp() - interval '1 day') AS day
+FROM stanch.inbox GROUP BY source

@@ -1,0 +1,61 @@
+"""Slack over HTTP: the guard, then an acknowledgement; everything else comes after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import APIRouter, HTTPException, Request, Response, status
+from fastapi.responses import JSONResponse
+
+from connectors.slack.guard import MAX_BODY_BYTES, Turned
+from service.slack.enabled import WHAT_TO_SET
+
+if TYPE_CHECKING:
+    from service.slack.channel import Channel
+
+router = APIRouter(prefix="/slack", tags=["slack"])
+log = structlog.get_logger()
+
+
+@router.post("/interactivity")
+async def interactivity(request: Request) -> Response:
+    """Buttons and modals. 200 within Slack's three seconds, whatever the store does; 404 when Slack is not set up."""
+    return await _take(request)
+
+
+@router.post("/commands")
+async def commands(request: Request) -> Response:
+    """The slash command /stanch."""
+    return await _take(request)
+
+
+async def _take(request: Request) -> Response:
+    channel: Channel | None = getattr(request.app.state, "slack", None)
+    if channel is None or channel.guard is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, WHAT_TO_SET)
+    body = await _body(request)
+    headers = {name: value for name, value in request.headers.items() if request.headers.getlist(name) == [value]}
+    checked = channel.check(headers, body)
+    if isinstance(checked, Turned):
+        log.warning("slack request turned away", why=checked.why, path=request.url.path)
+        return JSONResponse({"detail": "not taken"}, checked.status)
+    try:
+        answer = await channel.take(checked, headers.get("content-type", ""))
+    except Exception:  # the boundary: signed, and still not what Slack sends
+        log.exception("slack request not understood")
+        return JSONResponse({"detail": "not understood"}, status.HTTP_400_BAD_REQUEST)
+    first = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type" and values}
+    code = answer.status if answer.status < status.HTTP_500_INTERNAL_SERVER_ERROR else status.HTTP_400_BAD_REQUEST
+    return Response(answer.body, code, first)
+
+
+async def _body(request: Request) -> bytes:
+    """Refused as soon as it is too much."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
