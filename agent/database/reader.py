@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.database.execution import Claim, ClaimKind, Observed, Phase, Preflight, Progress, RunResult
     from agent.database.limits import Limits
-    from agent.database.readings import Readings
+    from agent.database.readings import Readings, Rows
     from agent.database.snapshot import (
         Activity,
+        Comparison,
         InvalidIndex,
         NotVisible,
         Plan,
@@ -51,6 +52,23 @@ class TargetReader(Protocol):
 
     def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
         """Named readings, over a window where they need one; names are those of readings.READINGS."""
+        ...
+
+
+    def asked(self, name: str, params: Mapping[str, Any]) -> Rows | NotVisible:
+        """One reading now, about the things that params name; for a follow_up."""
+        ...
+
+    def qualified(self, query: str, user: str | None = None) -> str | NotVisible:
+        """A text with every table's schema, if it is one that may be planned; user is who runs it."""
+        ...
+
+    def explain_with(self, query: str, values: Sequence[str | None], user: str | None = None) -> Plan | NotVisible:
+        """The plan made for these values of $1, $2 …, as text each; None is NULL."""
+        ...
+
+    def compared(self, query: str, rewritten: str) -> Comparison | NotVisible:
+        """Runs two texts without parameters over a few rows of each table. NotVisible when that was not possible."""
         ...
 
 

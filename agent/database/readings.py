@@ -22,7 +22,8 @@ class Reading:
     """How a reading behaves over time.
 
     keys name a row. counters only ever grow, gauges go up and down: where there are any, the reading is taken at both
-    ends of the window. sampled: taken several times over the window, each row with its sample's number, from 0, as "sample".
+    ends of the window. sampled: taken several times over the window, each row with its sample's number, from 0, as
+    "sample".
     """
 
     keys: tuple[str, ...] = ()
@@ -71,6 +72,34 @@ READINGS: Mapping[str, Reading] = {
     "temporary_files": Reading(),
     "table_blocks": Reading(keys=("relid",), counters=("blks_read", "blks_hit")),
     "disk": Reading(keys=("path",)),
+    "tables": Reading(
+        keys=("relid",),
+        counters=("seq_scan", "seq_tup_read", "idx_scan", "inserted", "updated", "deleted", "hot_updated"),
+    ),
+    "statements": Reading(
+        keys=("userid", "queryid"),
+        counters=(
+            *("calls", "total_exec_ms", "sum_squared_ms", "rows", "shared_blks_read", "temp_blks_written"),
+            "generic_calls",
+        ),
+    ),
+    "database_work": Reading(
+        keys=("database",),
+        counters=("commits", "rollbacks", "inserted", "updated", "deleted", "temp_files", "temp_bytes"),
+    ),
+    "busy_sessions": Reading(keys=("pid",), sampled=True),
+    "role_settings": Reading(keys=("role", "database", "setting")),
+    "invalid_indexes": Reading(keys=("schema", "name")),
+    "unused_indexes": Reading(keys=("index_id",)),
+    "duplicate_indexes": Reading(keys=("index_id",)),
+    "large_indexes": Reading(keys=("index_id",)),
+    "sequences": Reading(keys=("schema", "name")),
+    "foreign_keys_without_index": Reading(keys=("relid", "name")),
+    "statement_texts": Reading(keys=("userid", "queryid")),
+    "index_density": Reading(keys=("index_id",)),
+    "table_indexes": Reading(keys=("index_id",)),
+    "relation_shapes": Reading(keys=("schema", "table")),
+    "column_values": Reading(keys=("column",)),
 }
 """Every reading by name. An entry here and a source in connectors.target.readings.SOURCES belong together."""
 

@@ -225,6 +225,19 @@ class WhatIf(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison(Value):
+    """Two queries over the same rows: how many rows the first gave, and in which the second differed."""
+
+    rows: int
+    missing: int
+    added: int
+
+    @property
+    def equal(self) -> bool:
+        return not self.missing and not self.added
+
+
+@dataclass(frozen=True, slots=True)
 class SequentialScan(Value):
     """A Seq Scan node. rows and cost are the planner's; filter None when every row is wanted."""
 

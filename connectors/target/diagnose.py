@@ -26,11 +26,12 @@ from connectors.target.session import HIDDEN_FROM_US, Connection, connect, reaso
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from agent.database.limits import Limits
-    from agent.database.readings import Readings
+    from agent.database.readings import Readings, Rows
+    from agent.database.snapshot import Comparison
     from guardrails.action import Action
     from guardrails.facts import Facts
 
@@ -126,6 +127,25 @@ class Diagnosis:
             connection = self._open()
             identity = read_identity(connection, self._name)
             return readings.observe(connection, identity, names, window_s, limits, OWN_PREFIX, self._sleep)
+
+    def asked(self, name: str, params: Mapping[str, Any]) -> Rows | NotVisible:
+        with translated(self._name):
+            connection = self._open()
+            return readings.asked(connection, read_identity(connection, self._name), name, params, OWN_PREFIX)
+
+    def qualified(self, query: str, user: str | None = None) -> str | NotVisible:
+        with translated(self._name):
+            return planned.guarded(self._open(), query, user)
+
+    def explain_with(self, query: str, values: Sequence[str | None], user: str | None = None) -> Plan | NotVisible:
+        return self._planned(lambda connection, text: planned.plan_with(connection, text, values), query, user)
+
+    def compared(self, query: str, rewritten: str) -> Comparison | NotVisible:
+        with translated(self._name):
+            try:
+                return planned.compared(self._open(), query, rewritten)
+            except (*HIDDEN_FROM_US, *_NOT_PLANNABLE) as error:
+                return NotVisible("the comparison on a sample", reason(error))
 
     def facts(
         self, action: Action, *, environment: str, now: datetime, recent_executions: int = 0

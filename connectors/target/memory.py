@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
 from agent.database.readings import READINGS, Readings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.database.execution import ClaimKind, Phase
     from agent.database.limits import Limits
     from agent.database.readings import Rows
-    from agent.database.snapshot import InvalidIndex, Plan, TableFacts, WhatIf
+    from agent.database.snapshot import Comparison, InvalidIndex, Plan, TableFacts, WhatIf
     from connectors.unreachable import Unreachable
     from guardrails.action import Action
     from guardrails.approved import Approved
@@ -44,6 +44,8 @@ class MemoryTarget:
     invalid: tuple[InvalidIndex, ...] | NotVisible = ()
     taken: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
     taken_before: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
+    value_plans: Mapping[tuple[str, tuple[str | None, ...]], Plan] = field(default_factory=dict)
+    comparisons: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
     ends_as: str = "finished"
     progress: tuple[Progress, ...] = (Progress("building index: scanning table", 50, 100, "blocks", 50.0, None),)
@@ -97,6 +99,26 @@ class MemoryTarget:
             before={name: self.taken_before.get(name, ()) for name in names if READINGS[name].twice},
             limits=limits,
         )
+
+    def asked(self, name: str, params: Mapping[str, Any]) -> Rows | NotVisible:
+        """Of `taken`, whatever the params."""
+        self._answer()
+        return self.taken.get(name, NotVisible(name, f"it has no rows for {sorted(params)}"))
+
+    def qualified(self, query: str, user: str | None = None) -> str | NotVisible:
+        self._answer()
+        return query if query in self.plans else NotVisible("the plan", f"not for {user}")
+
+    def explain_with(self, query: str, values: Sequence[str | None], user: str | None = None) -> Plan | NotVisible:
+        """Of `value_plans` by text and values."""
+        self._answer()
+        known = self.value_plans.get((query, tuple(values)))
+        return known or NotVisible("the plan for values", f"not for {user}")
+
+    def compared(self, query: str, rewritten: str) -> Comparison | NotVisible:
+        self._answer()
+        known = self.comparisons.get((query, rewritten))
+        return known or NotVisible("the comparison on a sample", "it has parameters whose values are not known")
 
     def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
         self._answer()

@@ -17,9 +17,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from agent.database.missing_index import folded
-from agent.database.snapshot import NotVisible, Plan, WhatIf
+from agent.database.rewrite import NotSure, comparison
+from agent.database.snapshot import Comparison, NotVisible, Plan, WhatIf
 from connectors.target.session import Connection, row, rows, statement
-from guardrails.sql.identifier import qualified, quoted
+from guardrails.sql.identifier import literal, qualified, quoted
 from guardrails.sql.readonly import check_readonly
 
 if TYPE_CHECKING:
@@ -55,6 +56,51 @@ def plan(connection: Connection, text: str) -> Plan:
         if not connection.closed:
             with contextlib.suppress(psycopg.errors.InvalidSqlStatementName):
                 statement(connection, f"DEALLOCATE {_NAME}")
+
+
+def plan_with(connection: Connection, text: str, values: Sequence[str | None]) -> Plan | NotVisible:
+    """The plan of a guarded text made for these values of its parameters, which the server casts to their types."""
+    given = f"({', '.join('NULL' if value is None else literal(value) for value in values)})" if values else ""
+    try:
+        statement(connection, f"PREPARE {_NAME} AS {text}")
+        known = row(connection, "prepared_parameters", {"name": _NAME})
+        if known is None or known["parameters"] != len(values):
+            return NotVisible("the plan for values", "the statement has another number of parameters")
+        statement(connection, "SET plan_cache_mode = force_custom_plan")
+        (explained,) = statement(connection, f"{_EXPLAIN} {_NAME}{given}")
+        return Plan.parse(explained["QUERY PLAN"])
+    finally:
+        if not connection.closed:
+            statement(connection, "RESET plan_cache_mode")
+            with contextlib.suppress(psycopg.errors.InvalidSqlStatementName):
+                statement(connection, f"DEALLOCATE {_NAME}")
+
+
+COMPARED_COST = 5_000_000.0
+"""In the planner's units: beyond it even a sample would keep a core busy for more than a second or two."""
+_COMPARED_TIMEOUT_S = 3
+
+
+def compared(connection: Connection, query: str, rewritten: str) -> Comparison | NotVisible:
+    """Both texts over the same few rows of each table, read-only and within seconds. Raises what psycopg raises."""
+    what = "the comparison on a sample"
+    try:
+        text = comparison(query, rewritten)
+    except NotSure as unsure:
+        return NotVisible(what, str(unsure))
+    verdict = check_readonly(text)
+    if verdict.verdict != "allow":
+        return NotVisible(what, f"only plain reading statements are run: {verdict.reason}")
+    (explained,) = statement(connection, f"EXPLAIN (FORMAT JSON) {text}")
+    if Plan.parse(explained["QUERY PLAN"]).total_cost > COMPARED_COST:
+        return NotVisible(what, "it would take too long even on a sample")
+    try:
+        statement(connection, f"SET statement_timeout = '{_COMPARED_TIMEOUT_S}s'")
+        (found,) = statement(connection, text)
+    finally:
+        if not connection.closed:
+            statement(connection, "RESET statement_timeout")
+    return Comparison(rows=found["rows"], missing=found["missing"], added=found["added"])
 
 
 def what_if(connection: Connection, text: str, schema: str, table: str, columns: Sequence[str]) -> WhatIf | NotVisible:

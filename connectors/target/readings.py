@@ -73,6 +73,30 @@ SOURCES: Mapping[str, Source] = {
     "temporary_files": Source("temporary files", ((OLDEST, "read_temporary_files"),)),
     "table_blocks": Source("blocks read by table", ((OLDEST, "read_table_blocks"),)),
     "disk": Source("free disk space", ((OLDEST, "read_data_directory"),)),
+    "tables": Source("tables", ((OLDEST, "read_tables"),)),
+    "statements": Source(
+        "statements",
+        ((180_000, "read_statements_from_18"), (130_000, "read_statements"), (OLDEST, "read_statements_before_13")),
+        extension="pg_stat_statements",
+    ),
+    "database_work": Source("the database's work", ((OLDEST, "read_database_work"),)),
+    "busy_sessions": Source("sessions", ((OLDEST, "read_busy_sessions"),)),
+    "role_settings": Source("settings of roles", ((OLDEST, "read_role_settings"),)),
+    "invalid_indexes": Source("invalid indexes", ((OLDEST, "read_invalid_indexes"),)),
+    "unused_indexes": Source("unused indexes", ((OLDEST, "read_unused_indexes"),)),
+    "duplicate_indexes": Source("duplicate indexes", ((OLDEST, "read_duplicate_indexes"),)),
+    "large_indexes": Source("large indexes", ((OLDEST, "read_large_indexes"),)),
+    "sequences": Source("sequences", ((OLDEST, "read_sequences"),), primary_only=True),
+    "foreign_keys_without_index": Source("foreign keys", ((OLDEST, "read_foreign_keys_without_index"),)),
+    "statement_texts": Source(
+        "texts of statements", ((OLDEST, "read_statement_texts"),), extension="pg_stat_statements"
+    ),
+    "index_density": Source("density of indexes", ((OLDEST, "read_index_density"),), extension="pgstattuple"),
+    "table_indexes": Source("indexes of a table", ((OLDEST, "read_table_indexes"),)),
+    "relation_shapes": Source("columns of tables", ((OLDEST, "read_relation_shapes"),)),
+    "column_values": Source(
+        "common values", ((OLDEST, "read_column_values"),), grant="GRANT SELECT ON <table> TO <diagnose role>"
+    ),
 }
 
 
@@ -107,6 +131,13 @@ def observe(
     )
 
 
+def asked(
+    connection: Connection, identity: TargetIdentity, name: str, params: Mapping[str, Any], own: str
+) -> Rows | NotVisible:
+    """One reading now, about what params name. Raises what psycopg raises when the connection is gone."""
+    return _Taker(connection, identity, own).take(name, params)
+
+
 def _sampled(
     taker: _Taker, names: Sequence[str], window_s: float, sleep: Callable[[float], None]
 ) -> dict[str, Rows | NotVisible]:
@@ -134,7 +165,7 @@ class _Taker:
         self._own = own
         self._extensions: dict[str, str | None] = {}
 
-    def take(self, name: str) -> Rows | NotVisible:
+    def take(self, name: str, params: Mapping[str, Any] | None = None) -> Rows | NotVisible:
         source = SOURCES[name]
         if source.primary_only and self._identity.in_recovery:
             return NotVisible(source.what, "the server is a standby; ask its primary")
@@ -146,7 +177,7 @@ class _Taker:
             missing = f"the extension {source.extension} is not created in this database"
             return NotVisible(source.what, missing, f"CREATE EXTENSION {source.extension}")
         try:
-            found = rows(self._connection, query, {"own": self._own}, extension_schema=home)
+            found = rows(self._connection, query, {"own": self._own, **(params or {})}, extension_schema=home)
         except _NOT_HERE as error:
             grant = source.grant if isinstance(error, errors.InsufficientPrivilege) else ""
             return NotVisible(source.what, reason(error), grant)

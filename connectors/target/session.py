@@ -26,7 +26,9 @@ APPLICATION_NAME_BYTES = 63  # NAMEDATALEN - 1; the server cuts what is longer
 
 QUERIES: Mapping[str, str] = {
     **load("connectors.target", "queries.sql"),
+    **load("connectors.target", "fix.sql"),
     **load("connectors.target", "readings.sql"),
+    **load("connectors.target", "workload_readings.sql"),
 }
 MARK = "/* stanch */"
 """Begins what we ask, so that our own questions are not taken for the workload."""
