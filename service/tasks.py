@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from connectors.broker import celery_app, register
-from service import loops, wiring
+from service import access, loops, wiring
 from service.settings import Settings, refuse_signing_key
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def work(settings: Settings, queue: ServedQueue) -> int:
     if "causal" in queues:
         preload()
     runner = wiring.runner(given, handlers_of(given), "worker", queues)
-    return _serve(settings, runner, f"worker {queue}", queues, threads)
+    stop = threading.Event()
+    if "agent" in queues:
+        access.looking(given, "diagnose", stop).start()
+    return _serve(settings, runner, f"worker {queue}", queues, threads, stop)
 
 
 def execute(settings: Settings) -> int:
@@ -48,7 +51,9 @@ def execute(settings: Settings) -> int:
     settings.require("verify_keys")
     given = wiring.ports(settings, "executor")
     runner = wiring.runner(given, wiring.executor_handlers(given), "executor", ("execute",))
-    return _serve(settings, runner, "executor", ("execute",), 2)
+    stop = threading.Event()
+    access.looking(given, "fix", stop).start()
+    return _serve(settings, runner, "executor", ("execute",), 2, stop)
 
 
 def preload() -> None:
@@ -58,8 +63,9 @@ def preload() -> None:
     attribution.preload()
 
 
-def _serve(settings: Settings, runner: Runner, kind: str, queues: Sequence[Queue], threads: int) -> int:
-    stop = threading.Event()
+def _serve(
+    settings: Settings, runner: Runner, kind: str, queues: Sequence[Queue], threads: int, stop: threading.Event
+) -> int:
     name = f"{kind}@{socket.gethostname()}:{os.getpid()}"
     loops.poller(runner, queues, grace_s=loops.GRACE_S, stop=stop, threads=threads).start()
     loops.presence(runner.store, name, kind, {"pid": os.getpid(), "queues": list(queues)}, stop).start()

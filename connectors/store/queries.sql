@@ -679,8 +679,3 @@ SET ok = excluded.ok, detail = excluded.detail, seen_at = clock_timestamp()
 -- name: target_access
 SELECT target, connection, ok, detail, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age_s
 FROM stanch.target_access ORDER BY target, connection
-
--- name: last_received
--- The newest body of each source, with how many came in the last day.
-SELECT source, max(received_at) AS last_at, count(*) FILTER (WHERE received_at > clock_timestamp() - interval '1 day') AS day
-FROM stanch.inbox GROUP BY source
