@@ -16,7 +16,7 @@ from guardrails.sql.column import (
     read_type,
     starts_constraint,
 )
-from guardrails.sql.lock import Mode
+from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
 from guardrails.sql.options import lock_of_options
 from guardrails.sql.statement import Draft
 
@@ -251,20 +251,22 @@ def _strong_column_change(cursor: Cursor, draft: Draft, relation: str, column: s
     elif cursor.accept("set", "storage") or cursor.accept("set", "compression"):
         cursor.label()
     else:
-        _identity(cursor)
+        draft.rewrites += _identity(cursor)
 
 
-def _identity(cursor: Cursor) -> None:
+def _identity(cursor: Cursor) -> tuple[str, ...]:
+    """What gets a new file: the sequence behind the column, one page."""
     if cursor.accept("add", "generated"):
         if not cursor.accept("always"):
             cursor.expect("by", "default")
         cursor.expect("as", "identity")
         if cursor.opens():
             cursor.group()
-        return
+        return ()
     if not (cursor.follows("set", "generated") or cursor.word() == "restart" or cursor.follows("set")):
         raise cursor.error("not understood:")
     cursor.until(frozenset())
+    return (UNKNOWN_RELATIONS,)
 
 
 def _trigger_or_rule(cursor: Cursor, draft: Draft, relation: str) -> None:
@@ -330,7 +332,7 @@ def _other(cursor: Cursor, draft: Draft, relation: str) -> None:
     elif cursor.accept("inherit"):
         draft.lock(cursor.relation(), _SUE)
     elif cursor.accept("of"):
-        cursor.relation()
+        draft.lock(cursor.relation(), Mode.ACCESS_SHARE)
     elif not cursor.accept("not", "of"):
         raise cursor.error("not understood:")
 

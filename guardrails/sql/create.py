@@ -77,7 +77,7 @@ def create_table(cursor: Cursor, marks: set[str]) -> Draft:
         _partition_of(cursor, draft, relation, marks)
         return draft
     if cursor.accept("of"):
-        cursor.relation()
+        draft.lock(cursor.relation(), Mode.ACCESS_SHARE)  # a composite type is a relation, too
         marks.add("typed")
     if cursor.opens() and not _is_as(cursor):
         _elements(Cursor(cursor.group()), draft, relation)

@@ -193,8 +193,10 @@ def comment(cursor: Cursor) -> Draft:
     elif cursor.accept_one("constraint", "trigger", "rule", "policy"):
         cursor.name()
         cursor.expect("on")
-        cursor.accept("domain")
-        draft.lock(cursor.relation(), Mode.ACCESS_SHARE)
+        of_domain = cursor.accept("domain")
+        relation = cursor.relation()
+        if not of_domain:
+            draft.lock(relation, Mode.ACCESS_SHARE)
     else:
         while not cursor.at_end and cursor.word() != "is":
             cursor.take()

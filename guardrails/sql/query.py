@@ -39,10 +39,11 @@ _LOCKLESS = frozenset(
     pg_current_logfile array_sample array_shuffle
     """.split()  # noqa: SIM905 a list of names reads better as text
 )
-_NAMES_OR_WRITES = (exp.Table, exp.CTE, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
+_NAMES_OR_WRITES = (exp.Table, exp.CTE, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into, exp.Lock)
 _LOOKED_AT: dict[type, bool] = {}
 """Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
 _ROW_LOCKS = frozenset({"update", "share", "no", "key"})
+_REACH_CHILDREN = frozenset({"update", "delete"})
 _SYNTAX = KEYWORDS | frozenset(
     {"by", "over", "filter", "sets", "rollup", "cube", "materialized", "repeatable", "zone", "escape", "first", "next"}
     | {"within", "varying", "range", "rows", "groups", "of", "set", "excluded", "matched", "insert", "conflict"}
@@ -63,12 +64,15 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     draft = Draft(_kind(parsed))
     nodes = [node for node in parsed.walk() if _is_looked_at(type(node))]
     ctes = frozenset(node.alias for node in nodes if isinstance(node, exp.CTE))
-    mode = Mode.ROW_SHARE if _locks_rows(tokens) else Mode.ACCESS_SHARE
+    mode = _mode(tokens, nodes)
     draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
+    only = _only_these(nodes) if mode is Mode.ROW_SHARE else None
     for node in nodes:
         match node:
             case exp.Table(this=exp.Identifier()) if node.db or node.name not in ctes:
-                draft.lock(_written(node), mode)
+                if not isinstance(node.parent, exp.Lock):  # FOR UPDATE OF names an alias
+                    spared = only is not None and node.alias_or_name not in only
+                    draft.lock(_written(node), Mode.ACCESS_SHARE if spared else mode)
             case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
                 if not isinstance(node.parent, exp.When):  # the branches of a MERGE write to its own target
                     _write(node, draft)
@@ -93,11 +97,45 @@ def _kind(parsed: exp.Expression) -> str:
     return "select"
 
 
+def _mode(tokens: tuple[Token, ...], nodes: list[exp.Expr]) -> Mode:
+    """The lock on the relations that are only read.
+
+    A foreign key may lead from the written table to any of them: its check locks rows of parents, and ON DELETE and ON
+    UPDATE write to children.
+    """
+    found = Mode.ACCESS_SHARE
+    for node in nodes:
+        match node:
+            case exp.Update() | exp.Delete():
+                return Mode.ROW_EXCLUSIVE
+            case exp.Merge() if any(token.kind == "word" and token.value in _REACH_CHILDREN for token in tokens):
+                return Mode.ROW_EXCLUSIVE
+            case exp.Insert():
+                found = Mode.ROW_SHARE
+    return Mode.ROW_SHARE if found is Mode.ACCESS_SHARE and _locks_rows(tokens) else found
+
+
 def _locks_rows(tokens: tuple[Token, ...]) -> bool:
     for token, after in pairwise(tokens):
         if token.value == "for" and token.kind == "word" and after.kind == "word" and after.value in _ROW_LOCKS:
             return True
     return False
+
+
+def _only_these(nodes: list[exp.Expr]) -> set[str] | None:
+    """The aliases FOR UPDATE OF … names, if each is a table's own; None = every relation is meant."""
+    named: set[str] = set()
+    for node in nodes:
+        if isinstance(node, exp.Insert):
+            return None
+        if isinstance(node, exp.Lock):
+            if not node.expressions:
+                return None
+            named.update(table.name for table in node.expressions)
+    tables = {
+        node.alias_or_name for node in nodes if isinstance(node, exp.Table) and not isinstance(node.parent, exp.Lock)
+    }
+    return named if named <= tables else None
 
 
 def _write(written: exp.Expression, draft: Draft) -> None:
