@@ -1,17 +1,16 @@
-"""The list of incidents: what waits for a decision, what is under way, how long restoring took."""
+"""The overview: what waits for a decision, what is under way, how long restoring took, who and what is there."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent.incident import OPEN_STATES, IncidentState
 from connectors.store.store import incident_from_row
 from service import view
-from service.pages import sentence
-from service.pages.text import moment, span
+from service.pages import figures, sentence
+from service.pages.text import day_of, span
 from service.routes.health import FRESH_S
 
 if TYPE_CHECKING:
@@ -21,16 +20,18 @@ if TYPE_CHECKING:
     from connectors.store.store import Transaction
     from service.context import Context
     from service.identity import Person
+    from service.pages.figures import Asked, Figures, Point
 
-NEWEST = 300
 LISTED = 50
-LISTED_OVER = 20
+LISTED_OVER = 10
 QUARANTINE_LISTED = 100
-DAYS = 30
-MIN_FOR_MEDIAN = 5
-"""Below it a median says nothing and only the dots are shown."""
-MIN_FOR_INTERVAL = 6
-"""The smallest sample whose extremes bound the median with 95 % confidence."""
+FIGURES_AGE_S = 15.0
+"""How old the figures may be: they move slowly, and many pages ask."""
+FACETS_AGE_S = 60.0
+MOST_FACETS = 200
+MOST_DOTS = 300
+"""Above it the dots are one drawing, and only the open and the slowest are links."""
+SLOWEST = 10
 
 NEEDED = {
     "api": "serves this page",
@@ -39,7 +40,32 @@ NEEDED = {
     "executor": "runs approved fixes",
 }
 _SERVES = {"worker agent": {"agent"}, "worker causal": {"causal"}, "worker both": {"agent", "causal"}}
-_TICKS_S = (1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600)
+_TICKS_S = (1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600, 30 * 24 * 3600)
+STAGE_WORDS = {
+    "detect": "detect",
+    "diagnose": "diagnose",
+    "wait": "wait for a decision",
+    "execute": "execute",
+    "verify": "verify",
+}
+OUTCOME_WORDS = {
+    "verified": "recovered, verified",
+    "not_recovered": "ran, did not help",
+    "rolled_back": "rolled back",
+    "regressed": "made it worse",
+    "inconclusive": "inconclusive",
+    "not_run": "did not run",
+    "denied": "denied",
+    "expired": "expired",
+    "superseded": "edited or replaced",
+    "cancelled": "no longer needed",
+    "self_resolved": "over before it ended",
+    "no_action": "closed without it",
+    "not_asked": "left to a human",
+    "waiting": "waiting",
+    "under_way": "under way",
+}
+"""What becomes of a proposed fix, the order of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +79,82 @@ class Dot:
     open: bool
 
 
-def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
+def read(tx: Transaction, held: Context, person: Person, asked: Asked) -> dict[str, Any]:
     """Everything the overview's templates need."""
-    now = tx.now()
+    return {**live(tx, held, person), **counted(tx, held, asked)}
+
+
+def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
+    """What changes with each event."""
     active = tx.all("incidents", states=sorted(map(str, OPEN_STATES)), before=None, limit=LISTED)
-    newest = tx.all("incidents", states=None, before=None, limit=NEWEST)
-    shown = [_line(tx, held, row, person) for row in active]
+    now = tx.now()
+    shown = [_line(tx, held, row, person, now) for row in active]
     control = tx.one("control")
     quarantined = len(tx.all("quarantined", limit=QUARANTINE_LISTED))
+    over = tx.all("incidents", states=sorted(set(IncidentState) - OPEN_STATES), before=None, limit=LISTED_OVER)
     return {
         "waiting": [one for one in shown if one["left_s"] is not None],
         "active": shown,
-        "over": [_over(row) for row in newest if row["state"] not in OPEN_STATES][:LISTED_OVER],
-        "restore": restore([view.brief(incident_from_row(row)) for row in newest], now),
+        "active_more": len(active) == LISTED,
+        "over": [line(row) for row in over],
         "paused": control if control is not None and control["paused"] else None,
         "missing": missing(tx.all("processes")),
         "quarantined": quarantined,
         "quarantined_more": quarantined == QUARANTINE_LISTED,
-        "now": now.isoformat(),
     }
 
 
-def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person) -> dict[str, Any]:
+def counted(tx: Transaction, held: Context, asked: Asked) -> dict[str, Any]:
+    """What is counted over the period asked for; as old as FIGURES_AGE_S."""
+    found: Figures = held.recent.get(
+        ("figures", asked), FIGURES_AGE_S, lambda: figures.read(tx, asked, tx.now())
+    )
+    return {
+        "asked": asked,
+        "days": figures.DAYS,
+        "facets": facets(tx, held),
+        "figures": found,
+        "restore": restore(found),
+        "stages": stages(found),
+        "outcomes": outcomes(found),
+        "health": health(tx),
+    }
+
+
+def facets(tx: Transaction, held: Context) -> dict[str, list[str]]:
+    """What one may filter by; a minute old at most."""
+
+    def make() -> dict[str, list[str]]:
+        row = tx.one("incident_facets") or {}
+        return {name: sorted(row.get(name) or ())[:MOST_FACETS] for name in ("services", "severities")}
+
+    found: dict[str, list[str]] = held.recent.get("facets", FACETS_AGE_S, make)
+    return found
+
+
+def health(tx: Transaction) -> dict[str, Any]:
+    """received: sources with the age of their newest body; processes: the newest sign of life of each kind. Seconds."""
+    kinds: dict[str, float] = {}
+    for row in tx.all("processes"):
+        kinds[row["kind"]] = min(row["age_s"], kinds.get(row["kind"], math.inf))
+    return {
+        "received": [(row["source"], row["age_s"]) for row in tx.all("last_received")],
+        "processes": [(kind, age_s, age_s <= FRESH_S) for kind, age_s in sorted(kinds.items())],
+        "backlog": tx.one("backlog") or {"due": 0, "running": 0},
+    }
+
+
+def line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An incident as a line of a list, from its row alone."""
+    incident = incident_from_row(dict(row))
+    brief = view.brief(incident)
+    said = {**brief, "labels": dict(incident.labels), "proposal": None}
+    return {
+        **brief, "heading": sentence.heading(said), "badge": sentence.badge(brief["state"], brief["outcome"])
+    }  # fmt: skip
+
+
+def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person, now: datetime) -> dict[str, Any]:
     incident = incident_from_row(dict(row))
     proposal = None
     if incident.state is IncidentState.AWAITING_APPROVAL:
@@ -92,16 +172,8 @@ def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person
         "badge": sentence.badge(brief["state"], brief["outcome"], percent),
         "left_s": approval["seconds_left"] if approval else None,
         "may": proposal is not None and person.name in proposal["approvers"],
+        "age_s": max(0.0, (now - incident.opened_at).total_seconds()),
     }
-
-
-def _over(row: Mapping[str, Any]) -> dict[str, Any]:
-    incident = incident_from_row(dict(row))
-    brief = view.brief(incident)
-    said = {**brief, "labels": dict(incident.labels), "proposal": None}
-    return {
-        **brief, "heading": sentence.heading(said), "badge": sentence.badge(brief["state"], brief["outcome"])
-    }  # fmt: skip
 
 
 def missing(processes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -114,42 +186,45 @@ def missing(processes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-# --- Time to restore ---------------------------------------------------------------------------------------------
+# --- What was counted, drawn -------------------------------------------------------------------------------------
 
 
-def restore(briefs: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
-    """Restored minus impact start, every incident a dot on a logarithmic scale; never a lone mean."""
-    since = now - timedelta(days=DAYS)
-    points = [(one, began) for one in briefs if (began := _began(one)) is not None and began >= since]
-    done = [(one, began, one["seconds"]["restore"]) for one, began in points if one["seconds"]["restore"] is not None]
-    pending = [
-        (one, began, (now - began).total_seconds())
-        for one, began in points
-        if one["seconds"]["restore"] is None and one["state"] in OPEN_STATES
-    ]
-    seconds = sorted(value for _, _, value in done)
-    ticks = _ticks([value for _, _, value in (*done, *pending)])
-    dots = [_dot(*one, since, now, ticks, still_open=False) for one in done]
-    dots += [_dot(*one, since, now, ticks, still_open=True) for one in pending]
-    median, between = _quantile(seconds, 0.5), median_interval(seconds)
+def restore(found: Figures) -> dict[str, Any]:
+    """Every incident a dot on a logarithmic scale of seconds, over the days of the period."""
+    ticks = _ticks([point.seconds for point in found.points])
+    summary = found.restore
+    linked, drawn = _linked(found.points)
     return {
-        "dots": dots,
+        "dots": [_dot(point, found, ticks) for point in linked],
+        "cloud": _cloud([_dot(point, found, ticks) for point in drawn]),
         "ticks": [(span(tick), _top(tick, ticks)) for tick in ticks],
-        "days": [(f"{at.day} {at:%b}", left) for at, left in ((since, 0), (since + (now - since) / 2, 50), (now, 100))],
-        "n": len(seconds),
-        "open": len(pending),
-        "without": len(points) - len(done) - len(pending),
-        "median": median if len(seconds) >= MIN_FOR_MEDIAN else None,
-        "median_top": _top(median, ticks) if median and len(seconds) >= MIN_FOR_MEDIAN else None,
-        "between": between,
-        "between_tops": [_top(value, ticks) for value in reversed(between)] if between else None,
-        "p90": _quantile(seconds, 0.9) if len(seconds) >= MIN_FOR_MEDIAN else None,
+        "days": [(day_of(found.since), 0), (day_of(found.since + (found.until - found.since) / 2), 50),
+                 (day_of(found.until), 100)],
+        "open": sum(point.open for point in found.points),
+        "slowest": [_dot(point, found, ticks) for point in _slowest(found.points)],
+        "median_top": None if summary.median is None else _top(summary.median, ticks),
+        "between_tops": [_top(value, ticks) for value in reversed(summary.between)] if summary.between else None,
     }  # fmt: skip
 
 
-def _began(one: Mapping[str, Any]) -> datetime | None:
-    at = one["milestones"].get("impact_start")
-    return moment(at) if at else None
+def _linked(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """Dots that are links, and those that are only drawn."""
+    if len(points) <= MOST_DOTS:
+        return list(points), []
+    slowest = {point.number for point in _slowest(points)}
+    linked = [point for point in points if point.open or point.number in slowest][:MOST_DOTS]
+    numbers = {point.number for point in linked}
+    return linked, [point for point in points if point.number not in numbers]
+
+
+def _slowest(points: Sequence[Point]) -> list[Point]:
+    return sorted((point for point in points if not point.open), key=lambda point: -point.seconds)[:SLOWEST]
+
+
+def _cloud(dots: Sequence[Dot]) -> str:
+    """One path in a 1000 by 200 box; of dots that fall on one another one is drawn."""
+    places = {(round(dot.left * 10), round(dot.top * 2)) for dot in dots}
+    return "".join(f"M{x} {y}h0" for x, y in sorted(places))
 
 
 def _ticks(seconds: Sequence[float]) -> tuple[int, ...]:
@@ -163,47 +238,34 @@ def _ticks(seconds: Sequence[float]) -> tuple[int, ...]:
 
 
 def _top(seconds: float, ticks: Sequence[int]) -> float:
+    if not ticks:
+        return 100.0
     low, high = math.log(ticks[0]), math.log(ticks[-1])
     value = math.log(min(max(seconds, ticks[0]), ticks[-1]))
     return round(100 - (value - low) / (high - low) * 100, 2)
 
 
-def _dot(
-    one: Mapping[str, Any],
-    began: datetime,
-    seconds: float,
-    since: datetime,
-    now: datetime,
-    ticks: Sequence[int],
-    *,
-    still_open: bool,
-) -> Dot:
-    left = (began - since) / (now - since) * 100
-    return Dot(one["id"], round(left, 2), _top(seconds, ticks), seconds, still_open)
+def _dot(point: Point, found: Figures, ticks: Sequence[int]) -> Dot:
+    start, end = found.since.timestamp(), found.until.timestamp()
+    left = min(max((point.began - start) / (end - start) * 100, 0.0), 100.0)
+    return Dot(f"INC-{point.number}", round(left, 2), _top(point.seconds, ticks), point.seconds, point.open)
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """By linear interpolation between order statistics."""
-    if not ordered:
-        return None
-    position = (len(ordered) - 1) * share
-    low = int(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+def stages(found: Figures) -> list[dict[str, Any]]:
+    """Each with its part of the bar in per cent, from the left; nothing of a stage whose median is not known."""
+    whole = sum(one.median or 0.0 for one in found.stages)
+    left, drawn = 0.0, []
+    for one in found.stages:
+        width = (one.median or 0.0) / whole * 100 if whole else 0.0
+        drawn.append({"stage": one, "words": STAGE_WORDS[one.name], "left": round(left, 2), "width": round(width, 2)})
+        left += width
+    return drawn
 
 
-def median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the median from order statistics; None below six values.
-
-    Source: binomial tails, Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2.
-    """
-    count = len(ordered)
-    if count < MIN_FOR_INTERVAL:
-        return None
-    tail, rank = 0.5**count, 0
-    cumulative = tail
-    while cumulative <= 0.025:  # noqa: PLR2004 half of 5 %
-        rank += 1
-        tail *= (count - rank + 1) / rank
-        cumulative += tail
-    return ordered[rank - 1], ordered[count - rank]
+def outcomes(found: Figures) -> list[tuple[str, str, int, int]]:
+    """(name, words, how many, how many in the period before); what never happened in either is left out."""
+    return [
+        (name, words, found.outcomes.get(name, 0), found.prior_outcomes.get(name, 0))
+        for name, words in OUTCOME_WORDS.items()
+        if found.outcomes.get(name, 0) or found.prior_outcomes.get(name, 0)
+    ]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from service.identity import Person
 
+NAVIGATION = (("/", "Overview"), ("/incidents", "Incidents"), ("/skills", "Skills"), ("/audit", "Audit"))
+"""Address and name of each page that is always there, in order."""
 ROOT = Path(__file__).parent.parent
 TEMPLATES, STATIC = ROOT / "templates", ROOT / "static"
 
@@ -45,13 +47,14 @@ def _environment() -> Environment:
         share=text.share,
         size=text.size,
         span=text.span,
+        short=text.short,
         countdown=text.countdown,
         clock=text.clock,
         day=text.day,
         day_and_clock=text.day_and_clock,
         words=text.words,
     )
-    made.globals.update(static=static)
+    made.globals.update(static=static, navigation=NAVIGATION)
     return made
 
 

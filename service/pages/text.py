@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
@@ -113,6 +114,17 @@ def span(seconds: float | None) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in units[first : first + 2] if amount)
 
 
+def short(seconds: float | None) -> str:
+    """A duration in one unit and two digits, for a column of them: `46 s`, `3.9 min`, `16 min`."""
+    if seconds is None:
+        return "not known"
+    for limit, unit_s, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (math.inf, 86_400, "d")):
+        if seconds < limit - unit_s / 2:
+            amount = seconds / unit_s
+            return f"{amount:.1f} {unit}" if amount < 9.95 and round(amount, 1) % 1 else f"{amount:.0f} {unit}"  # noqa: PLR2004
+    raise AssertionError("infinity is more than any duration")
+
+
 def countdown(seconds: float) -> str:
     """`05:41`, the way a clock on a wall counts down."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
@@ -130,6 +142,11 @@ def clock(iso: str) -> str:
 
 def day(iso: str) -> str:
     return f"{moment(iso).day} {moment(iso):%b %Y}"
+
+
+def day_of(at: datetime) -> str:
+    """`21 Nov`, for an axis."""
+    return f"{at.astimezone(UTC).day} {at.astimezone(UTC):%b}"
 
 
 def day_and_clock(iso: str) -> str:

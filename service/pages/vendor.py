@@ -62,18 +62,6 @@ PACKAGES: dict[str, tuple[Kept, ...]] = {
             "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
         ),
     ),
-    "htmx-ext-sse@2.2.4": (
-        Kept(
-            "dist/sse.min.js",
-            "vendor/htmx-sse.min.js",
-            "98a46496de0c3605fbffdce9167ba427bdd9553184f83f149c261891a92c0136",
-        ),
-        Kept(
-            "LICENSE",
-            "vendor/htmx-sse.LICENSE",
-            "a17d224ce9afdc21ec9491b76a2f5d036d19aa641ac4f85ca29c21f9f7e54fdf",
-        ),
-    ),
     "uplot@1.6.32": (
         Kept(
             "dist/uPlot.iife.min.js",
@@ -99,7 +87,7 @@ PACKAGES: dict[str, tuple[Kept, ...]] = {
         ),
     ),
 }
-"""Fonts: SIL Open Font License 1.1. htmx and its SSE extension: Zero-Clause BSD. uPlot, dagre: MIT."""
+"""Fonts: SIL Open Font License 1.1. htmx: Zero-Clause BSD. uPlot, dagre: MIT."""
 
 
 def unpack(archive: Path, package: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Response, status
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
-from agent.postmortem import durations_s
-from connectors.store.store import incident_from_row
 from connectors.unreachable import Unreachable
-from service.context import Context, Held, KnownPerson
+from service.context import Context, Held
+from service.pages.figures import BEGINNING, BOUNDS_S, buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 router = APIRouter(tags=["health"])
 FRESH_S = 20.0
@@ -55,27 +59,32 @@ def _registry(held: Context) -> CollectorRegistry:
             incidents.labels(row["state"], row["outcome"] or "").set(row["n"])
         backlog = tx.one("backlog") or {}
         ages = [(row["kind"], row["age_s"]) for row in tx.all("processes")]
+        times = buckets(tx.all("stage_buckets", negated=[-bound for bound in reversed(BOUNDS_S)]))
+        fixes = tx.all("fix_outcomes", since=BEGINNING, until=tx.now(), service=None, severity=None)
     for kind in {kind for kind, _ in ages}:
         # Earlier processes of the kind stay in the table; the newest sign of life counts.
         up.labels(kind).set(min(age for one, age in ages if one == kind))
     for state in ("due", "running"):
         steps.labels(state).set(backlog.get(state, 0))
+    outcomes = Gauge("stanch_fixes", "Proposed fixes by what became of them", ["outcome"], registry=registry)
+    for row in fixes:
+        outcomes.labels(row["outcome"]).set(row["n"])
+    registry.register(_Histograms(times))
     return registry
 
 
-@router.get("/api/v1/ttr", tags=["incidents"])
-def ttr(
-    held: Held,
-    person: KnownPerson,  # noqa: ARG001 its presence is the check
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-) -> dict[str, Any]:
-    """Time to restore: restored minus impact start, one row an incident; null while it is open. Seconds."""
-    with held.ports.store.transaction() as tx:
-        incidents = [incident_from_row(row) for row in tx.all("incidents", states=None, before=None, limit=limit)]
-    return {
-        "definition": "restored - impact_start, seconds; null: not restored (yet)",
-        "incidents": [
-            {"id": one.key, "outcome": one.outcome, "state": one.state, **durations_s(one.milestones)}
-            for one in incidents
-        ],
-    }
+class _Histograms(Collector):
+    """Times of all incidents, counted by the store."""
+
+    def __init__(self, times: Mapping[str, tuple[list[tuple[str, float]], float]]) -> None:
+        self._times = times
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        restore = HistogramMetricFamily("stanch_time_to_restore_seconds", "From impact start to restored")
+        stages = HistogramMetricFamily("stanch_stage_seconds", "Of each stage of an incident", labels=["stage"])
+        for stage, (counted, total) in self._times.items():
+            if stage == "restore":
+                restore.add_metric([], counted, total)
+            else:
+                stages.add_metric([stage], counted, total)
+        yield from (restore, stages)

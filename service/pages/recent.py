@@ -1,0 +1,43 @@
+"""Values that many pages ask for at once and that may be some seconds old: computed once, by whoever comes first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+MOST = 200
+"""Keys that are remembered: whoever asks for many others makes the oldest forgotten, not the process larger."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    at: float = float("-inf")
+    value: Any = None
+
+
+@dataclass(slots=True)
+class Recent:
+    """clock: seconds that only go forward."""
+
+    clock: Callable[[], float] = time.monotonic
+    _entries: dict[Hashable, _Entry] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: Hashable, max_age_s: float, make: Callable[[], Any]) -> Any:
+        """What make returned at most max_age_s ago. Others wait while one makes it; what it raises is not kept."""
+        with self._lock:
+            entry = self._entries.pop(key, None) or _Entry()
+            self._entries[key] = entry
+            while len(self._entries) > MOST:
+                del self._entries[next(iter(self._entries))]
+        with entry.lock:
+            if self.clock() - entry.at > max_age_s:
+                entry.value = make()
+                entry.at = self.clock()
+            return entry.value
