@@ -53,9 +53,18 @@ class Blocking:
     def directly_behind(self, pid: int) -> tuple[int, ...]:
         return tuple(waiter for waiter, waits_for in self.blocked_by.items() if pid in waits_for)
 
-    def only_ddl_behind(self, pid: int) -> bool:
-        """Whether all that waits for pid is DDL, the rest behind that: the queue is the DDL's, and drains without it."""
-        return all(self.sessions[waiter]["waits_for_strong_lock"] for waiter in self.directly_behind(pid))
+    def queue_is_ddl(self, pid: int) -> bool:
+        """Whether only DDL waits for pid, and others wait for that: the queue drains when the DDL stands back."""
+        direct = self.directly_behind(pid)
+        return all(self.wants_strong_lock(waiter) for waiter in direct) and any(self.behind(one) for one in direct)
+
+    def wants_strong_lock(self, pid: int) -> bool:
+        """Whether it waits for a lock on a table with which it will keep others' reads or writes out."""
+        return pid in self.blocked_by and bool(self.sessions[pid]["waits_for_strong_lock"])
+
+    def waits_for_table(self, pid: int) -> bool:
+        """Whether it waits for a table, not for a row, a transaction or an advisory lock."""
+        return bool(self.sessions[pid]["waits_for"] == "relation")
 
     def longest_wait_s(self, pid: int) -> float:
         """How long the one who has waited longest behind pid has waited."""

@@ -27,6 +27,5 @@ class Limits(Value):
     replication_lag_s: float = 30.0
     prepared_s: float = 300.0
     old_xmin_xids: int = 100_000
-    old_xmin_s: float = 600.0
     connections_share: float = 0.9
     disk_free_share: float = 0.15

@@ -128,10 +128,17 @@ ORDER BY greatest(age(c.relfrozenxid), age(t.relfrozenxid)) DESC, n.nspname LIKE
 
 -- name: read_vacuum_needs
 -- Tables with more dead rows than autovacuum waits for, by its own formula; enabled False: switched off for the table.
+-- shut_out_by: who holds a lock on it for which an autovacuum steps aside.
 SELECT t.schemaname::text AS schema, t.relname::text AS "table", t.n_live_tup AS live_rows, t.n_dead_tup AS dead_rows,
        l.at_rows::bigint AS wanted_at_rows, l.enabled,
        extract(epoch FROM clock_timestamp() - t.last_autovacuum)::float8 AS last_autovacuum_age_s,
-       extract(epoch FROM clock_timestamp() - t.last_vacuum)::float8 AS last_vacuum_age_s
+       extract(epoch FROM clock_timestamp() - t.last_vacuum)::float8 AS last_vacuum_age_s,
+       ARRAY(SELECT DISTINCT k.pid FROM pg_locks k JOIN pg_stat_activity a ON a.pid = k.pid
+             WHERE k.locktype = 'relation' AND k.relation = t.relid AND k.granted
+               AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
+               AND k.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                              'AccessExclusiveLock')) AS shut_out_by
 FROM pg_stat_user_tables t JOIN pg_class c ON c.oid = t.relid
 CROSS JOIN LATERAL (
     SELECT coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_threshold'),

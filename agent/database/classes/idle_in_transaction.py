@@ -34,7 +34,7 @@ def counts(row: Row, blocking: Blocking, limits: Limits) -> bool:
     if not idles_in_transaction(row):
         return False
     idle_s = row["state_age_s"] or 0.0
-    if blocking.directly_behind(row["pid"]) and not blocking.only_ddl_behind(row["pid"]):
+    if blocking.directly_behind(row["pid"]) and not blocking.queue_is_ddl(row["pid"]):
         return bool(idle_s >= limits.blocking_idle_s)
     return bool(idle_s >= limits.idle_transaction_s)
 
