@@ -1,0 +1,277 @@
+"""`stanch bench ingest`: how many alerts are durably accepted, how fast, and that none of them is lost.
+
+Real processes on a store of their own, which commits to the disk: `stanch serve` and a worker, and beside them, in the
+same run, the barest FastAPI application that commits one row a request. Load comes from a third process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psycopg
+
+from connectors.embedded.process import ProcessGroup, free_port, plain_environment
+from connectors.embedded.prometheus import answers_ok
+from lab.bench.posts import Ask, Came
+from lab.production import free_place
+from lab.stack import ROOT, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+CONNECTIONS = 48
+STARTS_AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+STORM_ALERTS = 10_000
+GROUP_SIZE = 100
+CAUSES = 20
+"""Services that fail in the storm, each with alerts in several groups."""
+SETTLES_WITHIN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One application under full load: accepts a second, latencies in milliseconds."""
+
+    accepts_per_s: float
+    p50_ms: float
+    p99_ms: float
+    statuses: dict[str, int]
+
+    @classmethod
+    def of(cls, came: Came) -> Rate:
+        return cls(
+            round(came.accepted / came.seconds, 1),
+            round(1000 * came.p50, 2),
+            round(1000 * came.p99, 2),
+            came.statuses,
+        )
+
+
+class Bench:
+    """The servers and processes of one run, and what is asked of them."""
+
+    def __init__(self, group: ProcessGroup, place: Path) -> None:
+        self._group = group
+        self.stack = Stack(group, place, progress=lambda _: None)
+        self._bare_port = free_port()
+        self._secret = "bench-secret"  # noqa: S105 of a store that is thrown away
+
+    def start(self) -> None:
+        """Raises ServerFailed."""
+        self.stack.start_store()
+        self.stack.broker.start()
+        services = [f"service-{number}" for number in range(CAUSES)]
+        self.stack.configure(
+            {"sources": {"alertmanager": {}, "pagerduty": {}}, "graph": [["gateway", name] for name in services]},
+            prometheus_url=None,
+        )
+        environment = {**self.stack.environment("serve"), "STANCH_PAGERDUTY_SECRETS": self._secret}
+        self._start("serve", [sys.executable, "-m", "service.cli", "serve"], environment, self.stack.port)
+        bare = [sys.executable, "-m", "lab.bench.bare", self.stack.store.dsn(), str(self._bare_port)]
+        self._start("bare", bare, plain_environment(), self._bare_port)
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str], port: int) -> None:
+        url = f"http://127.0.0.1:{port}/healthz"
+        self._group.start(
+            name, command, log_path=self.stack.logs / f"{name}.log", ready=lambda: answers_ok(url), env=environment,
+            cwd=ROOT, port=port, timeout_s=120.0,
+        )  # fmt: skip
+
+    # --- Asks ----------------------------------------------------------------------------------------------------
+
+    def bare(self, bodies: list[str], seconds: float, rate_per_s: float | None = None) -> Ask:
+        url = f"http://127.0.0.1:{self._bare_port}/accept"
+        return Ask(url, {}, bodies, CONNECTIONS, seconds=seconds, rate_per_s=rate_per_s)
+
+    def bearer(self, bodies: list[str], seconds: float | None = None, *, rate_per_s: float | None = None,
+               posts: int | None = None) -> Ask:  # fmt: skip
+        headers = {"Authorization": f"Bearer {self.stack.secrets.alertmanager}"}
+        return Ask(self.stack.hook_url, headers, bodies, CONNECTIONS, seconds, posts, rate_per_s)
+
+    def signed(self, body: str, seconds: float) -> Ask:
+        """A ping: PagerDuty's event of which every repetition is accepted as the one it repeats, HMAC and look-up."""
+        made = hmac.new(self._secret.encode(), body.encode(), hashlib.sha256).hexdigest()
+        headers = {"X-PagerDuty-Signature": f"v1={made}"}
+        return Ask(f"{self.stack.url}/webhooks/pagerduty", headers, [body], CONNECTIONS, seconds=seconds)
+
+    # --- The store -----------------------------------------------------------------------------------------------
+
+    def counted(self, query: str, *values: Any) -> int:
+        with psycopg.connect(self.stack.store.dsn(), autocommit=True) as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        return int(row[0]) if row else 0
+
+    def forget_steps(self) -> None:
+        """The bodies of the rate runs are not what the storm is about."""
+        self.counted("WITH gone AS (UPDATE stanch.step SET state = 'done' WHERE state = 'ready' RETURNING 1) "
+                     "SELECT count(*) FROM gone")  # fmt: skip
+
+    def settled(self) -> bool:
+        """Waits until every body is taken in. False: not in time."""
+        end = time.monotonic() + SETTLES_WITHIN_S
+        while time.monotonic() < end:
+            open_steps = "SELECT count(*) FROM stanch.step WHERE kind = 'intake' AND state IN ('ready', 'running')"
+            if self.counted(open_steps) == 0:
+                return True
+            time.sleep(0.5)
+        return False
+
+    def memory_mib(self, name: str) -> float:
+        """Proportional set size of a process; NaN when it is not there."""
+        child = next((one for one in self._group.children() if one.name == name), None)
+        try:
+            rollup = Path(f"/proc/{child.pid if child else 0}/smaps_rollup").read_text(encoding="ascii")
+        except OSError:
+            return float("nan")
+        kilobytes = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        return round(kilobytes / 1024, 1)
+
+
+def post(*asks: Ask) -> list[Came]:
+    """By a process of its own, so that neither interpreter waits for the other."""
+    lines = "\n".join(json.dumps(asdict(ask)) for ask in asks)
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.bench.posts"], check=True, input=lines, capture_output=True, text=True, cwd=ROOT
+    )
+    return [Came(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def notification(first: int, count: int, cause: int, group: int) -> str:
+    """Alertmanager's version 4, with count firing alerts of one service."""
+    alerts = [
+        {
+            "status": "firing",
+            "labels": {
+                "alertname": f"Slow{group}", "service": f"service-{cause}", "instance": f"host-{number}",
+                "severity": "page",
+            },
+            "annotations": {"summary": "p99 is over 1 s"},
+            "startsAt": (STARTS_AT + timedelta(seconds=number % 60)).isoformat(),
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus.example.com/graph",
+            "fingerprint": hashlib.sha256(f"{number}".encode()).hexdigest()[:16],
+        }
+        for number in range(first, first + count)
+    ]  # fmt: skip
+    key = f'{{}}:{{alertname="Slow{group}", service="service-{cause}"}}'
+    return json.dumps({"version": "4", "groupKey": key, "truncatedAlerts": 0, "status": "firing", "alerts": alerts})
+
+
+def rates(bench: Bench, seconds: float, rounds: int) -> dict[str, Any]:
+    """Bare and ours in turns, so that a busy minute hurts both; the median round counts."""
+    body = notification(0, 1, 0, 0)
+    ping = json.dumps({"event": {"id": "ping-1", "event_type": "pagey.ping", "occurred_at": STARTS_AT.isoformat()}})
+    post(bench.bare([body], 1.0), bench.bearer([body], 1.0))
+    pairs = [post(bench.bare([body], seconds), bench.bearer([body], seconds)) for _ in range(rounds)]
+    bare, ours = ([Rate.of(pair[side]) for pair in pairs] for side in (0, 1))
+    middle = statistics.median(one.accepts_per_s for one in ours) / statistics.median(o.accepts_per_s for o in bare)
+    (signed,) = post(bench.signed(ping, seconds))
+    return {
+        "bare": asdict(_median(bare)),
+        "bearer": asdict(_median(ours)),
+        "ratio": round(middle, 2),
+        "signed_repetitions": asdict(Rate.of(signed)),
+    }
+
+
+def _median(found: Sequence[Rate]) -> Rate:
+    return sorted(found, key=lambda one: one.accepts_per_s)[len(found) // 2]
+
+
+def paced(bench: Bench, seconds: float, rate_per_s: float) -> dict[str, Any]:
+    """At a given rate, latencies from when each post was due."""
+    body = notification(0, 1, 0, 0)
+    bare, ours = post(bench.bare([body], seconds, rate_per_s), bench.bearer([body], seconds, rate_per_s=rate_per_s))
+    return {"asked_per_s": rate_per_s, "bare": asdict(Rate.of(bare)), "bearer": asdict(Rate.of(ours))}
+
+
+def storm(bench: Bench) -> dict[str, Any]:
+    """10,000 alerts in groups of 100, from CAUSES services: all stored, one incident a cause, memory flat."""
+    posts = STORM_ALERTS // GROUP_SIZE
+    bodies = [notification(number * GROUP_SIZE, GROUP_SIZE, number % CAUSES, number) for number in range(posts)]
+    before = bench.memory_mib("serve"), bench.memory_mib("worker-agent")
+    began = time.monotonic()
+    (came,) = post(bench.bearer(bodies, posts=posts))
+    settled = bench.settled()
+    seconds = time.monotonic() - began
+    return {
+        "alerts": STORM_ALERTS,
+        "posts": came.statuses,
+        "stored": bench.counted("SELECT count(*) FROM stanch.alert"),
+        "causes": CAUSES,
+        "incidents": bench.counted("SELECT count(*) FROM stanch.incident"),
+        "settled": settled,
+        "seconds": round(seconds, 1),
+        "alerts_per_s": round(STORM_ALERTS / seconds),
+        "memory_mib": {
+            "serve": [before[0], bench.memory_mib("serve")],
+            "worker": [before[1], bench.memory_mib("worker-agent")],
+        },
+    }
+
+
+def singles(bench: Bench) -> dict[str, Any]:
+    """10,000 posts of one alert each, as fast as they go: whatever was answered 202 is in the store."""
+    bodies = [notification(100_000 + number, 1, number % CAUSES, number % CAUSES) for number in range(STORM_ALERTS)]
+    (came,) = post(bench.bearer(bodies, posts=STORM_ALERTS))
+    held = bench.counted("SELECT count(*) FROM stanch.inbox WHERE receipt = ANY(%s::uuid[])", came.receipts)
+    settled = bench.settled()
+    return {
+        "posts": came.statuses,
+        "accepted": came.accepted,
+        "lost": came.accepted - held,
+        "p99_ms": round(1000 * came.p99, 2),
+        "settled": settled,
+        "quarantined": bench.counted("SELECT count(*) FROM stanch.inbox WHERE state = 'quarantined'"),
+        "memory_mib": {"serve": bench.memory_mib("serve"), "worker": bench.memory_mib("worker-agent")},
+    }
+
+
+@click.command(epilog="\b\nExamples:\n  stanch bench ingest\n  stanch bench ingest --seconds 10 --rounds 3 --json")
+@click.option("--seconds", default=6.0, show_default=True, help="How long each rate is measured.")
+@click.option("--rounds", default=3, show_default=True, help="How often bare and ours take turns.")
+@click.option("--rate", "rate_per_s", default=1500.0, show_default=True, help="Posts a second for the latencies.")
+@click.option("--json", "json_", is_flag=True, help="A JSON object a part.")
+def ingest(*, seconds: float, rounds: int, rate_per_s: float, json_: bool) -> None:
+    """Durable accepts beside a bare application, a storm in groups, a storm of single posts."""
+    place = free_place(ROOT / "var" / "bench-ingest")
+    with ProcessGroup(place / "run", lambda _: None) as group:
+        bench = Bench(group, place)
+        click.echo("starting a store, a broker, serve and the bare application", err=True)
+        bench.start()
+        for name, found in _parts(bench, seconds, rounds, rate_per_s):
+            _show(name, found, json_=json_)
+
+
+def _parts(bench: Bench, seconds: float, rounds: int, rate_per_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "machine", {"cores": os.cpu_count(), "load": [round(one, 2) for one in os.getloadavg()]}
+    yield "full_load", rates(bench, seconds, rounds)
+    yield "paced", paced(bench, seconds, rate_per_s)
+    bench.forget_steps()
+    bench.stack.start_process("worker-agent")
+    parts: tuple[tuple[str, Callable[[Bench], dict[str, Any]]], ...] = (("groups", storm), ("singles", singles))
+    for name, part in parts:
+        click.echo(f"{name}: a storm of {STORM_ALERTS:,} alerts", err=True)
+        yield name, part(bench)
+    yield "machine", {"cores": os.cpu_count(), "load": [round(one, 2) for one in os.getloadavg()]}
+
+
+def _show(name: str, found: dict[str, Any], *, json_: bool) -> None:
+    if json_:
+        click.echo(json.dumps({"part": name, **found}))
+        return
+    click.echo(click.style(name.replace("_", " "), bold=True))
+    for key, value in found.items():
+        click.echo(f"  {key.replace('_', ' '):20} {value}")
