@@ -1,0 +1,47 @@
+"""The drop of an index as a typed action, and the words that go with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.database.finding import ProposedAction, proposed
+from guardrails.action import UnknownAction
+from guardrails.index_action import DropIndexConcurrently
+from guardrails.sql.identifier import UnusableName, qualified
+
+if TYPE_CHECKING:
+    from agent.database.readings import Row
+
+PRIVILEGE = "membership in the role that owns the table"
+
+
+def drop(row: Row) -> ProposedAction | None:
+    """None for an index whose columns and method are not all there is to say of it: it could not be brought back."""
+    columns = row["columns"]
+    if not row["plain"] or not columns or any(column is None for column in columns):
+        return None
+    try:
+        return proposed(
+            DropIndexConcurrently(
+                row["schema"], row["table"], row["name"], tuple(str(column) for column in columns), row["method"]
+            )
+        )
+    except UnknownAction:
+        return None
+
+
+def by_hand(row: Row) -> str:
+    """The drop and the way back for a person to run, where drop() gives none."""
+    try:
+        index = qualified(row["schema"], row["name"])
+    except UnusableName:
+        return "Its name is none that a command could safely hold: drop it by hand, CONCURRENTLY."
+    return f"DROP INDEX CONCURRENTLY {index}; and keep its definition to bring it back: {row['definition']}"
+
+
+def table_of(row: Row) -> str:
+    return f"{row['schema']}.{row['table']}"
+
+
+def megabytes(size_bytes: float) -> str:
+    return f"{size_bytes / 1_000_000:.1f} MB"
