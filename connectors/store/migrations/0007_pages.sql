@@ -29,7 +29,6 @@ ALTER TABLE stanch.incident DISABLE TRIGGER hold_transition;
 UPDATE stanch.incident SET cause = NULL;
 ALTER TABLE stanch.incident ENABLE TRIGGER hold_transition;
 
-CREATE INDEX incident_by_time ON stanch.incident (opened_at DESC);
 CREATE INDEX incident_by_alert ON stanch.incident ((labels ->> 'alertname'), id DESC);
 CREATE INDEX incident_by_cause ON stanch.incident (cause, id DESC) WHERE cause IS NOT NULL;
 CREATE INDEX proposal_by_time ON stanch.proposal (created_at);
