@@ -84,7 +84,7 @@ def pause(held: Held, person: KnownPerson, body: Pause) -> dict[str, Any]:
     """The kill switch: nothing starts until somebody resumes. Anyone who may respond may stop."""
     if not person.may("responder") and not person.may("approver"):
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{person.name} is neither responder nor approver")
-    return _control(held, person.name, paused=True, reason=clean(body.reason))
+    return switch(held, person.name, paused=True, reason=clean(body.reason))
 
 
 @router.post("/resume")
@@ -92,7 +92,7 @@ def resume(held: Held, person: KnownPerson) -> dict[str, Any]:
     """Only an approver lets things start again."""
     if not person.may("approver"):
         raise HTTPException(status.HTTP_403_FORBIDDEN, f"{person.name} is no approver")
-    return _control(held, person.name, paused=False, reason=None)
+    return switch(held, person.name, paused=False, reason=None)
 
 
 @router.get("/control")
@@ -102,7 +102,7 @@ def control(held: Held, person: KnownPerson) -> dict[str, Any]:  # noqa: ARG001
     return {**row, "at": row["at"].isoformat()} if row else {}
 
 
-def _control(held: Context, person: str, *, paused: bool, reason: str | None) -> dict[str, Any]:
+def switch(held: Context, person: str, *, paused: bool, reason: str | None) -> dict[str, Any]:
     with held.ports.store.transaction() as tx:
         tx.run("set_control", paused=paused, reason=reason, person=person)
         tx.audit(None, person, "Paused" if paused else "Resumed", {"note": reason or ""})

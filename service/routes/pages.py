@@ -13,7 +13,7 @@ from service.pages import decision, incident, overview
 from service.pages.answer import csrf_of, find, no_incident, problem, respond, to_login
 from service.pages.origin import Fields, cross_site
 from service.pages.template import page
-from service.routes import events, login, oidc
+from service.routes import events, login, oidc, settings_page
 from service.routes.approvals import HTTP, clean, taken
 from service.steps.approve import Ask, Declined, Taken
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["pages"], include_in_schema=False)
 router.include_router(login.router)
 router.include_router(oidc.router)
+router.include_router(settings_page.router)
 router.include_router(events.router)
+router.include_router(audit_page.router)
+router.include_router(skills_page.router)
 
 DECIDED = {
     "approved": "Approved. The fix starts now.",

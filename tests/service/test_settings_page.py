@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.routes.settings_page import MOST_TOKENS
+from tests.service.app_world import HOOK_TOKENS, App, app_on
+from tests.service.incident_world import KEY
+from tests.service.pages_browser import Browser, Read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.service.incident_world import World
+
+pytestmark = pytest.mark.integration
+SEEN = {"server_version_num": 150018, "database": "<b>shop", "not_visible": [{"what": "3 sessions", "why": "x"}]}
+ADA, RHEA, VIC = "ada@example.com", "rhea@example.com", "vic@example.com"
+
+
+@pytest.fixture
+def app(fresh_world: World, tmp_path: Path) -> Iterator[App]:
+    made = app_on(fresh_world.database, tmp_path)
+    yield made
+    made.close()
+
+
+def as_person(app: App, person: str) -> Browser:
+    browser = Browser(app.held)
+    assert browser.post("/login", {"token": app.tokens[person], "next": "/settings"}).status_code == 303
+    return browser
+
+
+def csrf(browser: Browser) -> str:
+    fields = Read(browser.get("/settings").text).all("input")
+    return next(one["value"] for one in fields if one.get("name") == "csrf")
+
+
+def paused(app: App) -> bool:
+    with app.held.ports.store.transaction() as tx:
+        row = tx.one("control")
+    assert row is not None
+    return bool(row["paused"])
+
+
+def test_the_page_says_what_is_on_and_what_would_turn_the_rest_on(app: App) -> None:
+    text = Read(as_person(app, VIC).get("/settings").text).text
+    assert "/webhooks/alertmanager on, 2 secrets" in text
+    assert "set STANCH_PAGERDUTY_SECRETS" in text
+    assert "STANCH_SLACK_BOT_TOKEN turns it on" in text
+    assert "ada@example.com every target" in text
+    assert "high 2 api, dashboard" in text
+    assert "shop Mode act, environment production diagnose not configured" in text
+
+
+def test_no_secret_is_on_the_page(app: App) -> None:
+    html = as_person(app, ADA).get("/settings").text
+    for secret in (*HOOK_TOKENS, KEY.text(), app.tokens[ADA], app.held.settings.require("store_dsn")):
+        assert secret not in html
+
+
+def test_a_target_that_somebody_looked_at_says_what_it_is(app: App, fresh_world: World) -> None:
+    fresh_world.database.run(
+        "INSERT INTO stanch.target_access (target, connection, ok, detail) VALUES ('shop', 'diagnose', true,"
+        " %s::jsonb)",
+        (json.dumps(SEEN),),
+    )
+    app.held.ports.configuration.targets["shop"].__dict__["diagnose_dsn_file"] = app.held.settings.config
+    html = as_person(app, VIC).get("/settings").text
+    assert "PostgreSQL 15.18, &lt;b&gt;shop" in html
+    assert "not visible: 3 sessions: x" in html
+
+
+def test_a_responder_stops_everything_and_an_approver_lets_it_go_on(app: App) -> None:
+    responder, approver = as_person(app, RHEA), as_person(app, ADA)
+    stop = {"csrf": csrf(responder), "reason": "failover"}
+    assert responder.post("/settings/pause", stop).headers["location"] == "/settings"
+    assert paused(app)
+    assert "Paused by rhea@example.com: failover" in Read(responder.get("/settings").text).text
+    assert responder.post("/settings/resume", {"csrf": csrf(responder)}).status_code == 403
+    assert paused(app)
+    assert approver.post("/settings/resume", {"csrf": csrf(approver)}).status_code == 303
+    assert not paused(app)
+
+
+def test_a_viewer_or_a_form_of_another_session_stops_nothing(app: App) -> None:
+    viewer, responder = as_person(app, VIC), as_person(app, RHEA)
+    assert viewer.post("/settings/pause", {"csrf": csrf(viewer), "reason": "x"}).status_code == 403
+    assert responder.post("/settings/pause", {"csrf": csrf(viewer), "reason": "x"}).status_code == 403
+    own = {"csrf": csrf(responder), "reason": "x"}
+    assert responder.post("/settings/pause", own, {"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert responder.post("/settings/pause", {"csrf": csrf(responder), "reason": " "}).status_code == 400
+    assert not paused(app)
+
+
+def test_a_token_made_here_works_is_shown_once_and_ends_when_it_is_revoked(app: App, fresh_world: World) -> None:
+    browser = as_person(app, ADA)
+    made = browser.post("/settings/tokens", {"csrf": csrf(browser), "label": "<i>laptop"})
+    assert "&lt;i&gt;laptop" in made.text
+    token = made.text.split('tabindex="0">stn_')[1].split("<")[0]
+    bearer = {"Authorization": f"Bearer stn_{token}"}
+    assert app.ask("GET", "/api/v1/incidents", headers=bearer).status_code == 200
+    assert token not in browser.get("/settings").text
+    ((stored,),) = fresh_world.database.run("SELECT to_jsonb(t)::text FROM stanch.api_token t")
+    assert token not in stored
+    other = as_person(app, RHEA)
+    assert other.post("/settings/tokens/revoke", {"csrf": csrf(other), "id": "1"}).status_code == 303
+    assert app.ask("GET", "/api/v1/incidents", headers=bearer).status_code == 200
+    browser.post("/settings/tokens/revoke", {"csrf": csrf(browser), "id": "1"})
+    assert app.ask("GET", "/api/v1/incidents", headers=bearer).status_code == 401
+
+
+def test_somebody_cannot_make_tokens_without_end(app: App) -> None:
+    browser = as_person(app, VIC)
+    field = csrf(browser)
+    codes = [
+        browser.post("/settings/tokens", {"csrf": field, "label": "x"}).status_code for _ in range(MOST_TOKENS + 1)
+    ]
+    assert codes == [200] * MOST_TOKENS + [409]
+
+
+def test_a_session_is_kept_in_the_store_and_a_logout_ends_it_there(app: App, fresh_world: World) -> None:
+    browser = as_person(app, ADA)
+    copied = dict(browser.cookies)
+    assert browser.post("/logout", {"csrf": csrf(browser)}).status_code == 303
+    browser.cookies.update(copied)
+    assert browser.get("/settings").status_code == 303
+    assert fresh_world.database.run("SELECT count(*) FROM stanch.session WHERE ended_at IS NULL") == [(0,)]
