@@ -51,7 +51,7 @@ SETTINGS = {
 }
 """Every statement is its own transaction (autocommit), so nobody ever waits for us, and vacuum is never held back."""
 SESSIONS_SHOWN = 50
-_NOT_PLANNABLE = (ProgrammingError, DataError, NotSupportedError)
+NOT_PLANNABLE = (ProgrammingError, DataError, NotSupportedError)
 """A text that no longer fits the catalog, or one whose operators and types our search_path does not find."""
 
 _Seen = TypeVar("_Seen", Plan, WhatIf)
@@ -144,7 +144,7 @@ class Diagnosis:
         with translated(self._name):
             try:
                 return planned.compared(self._open(), query, rewritten)
-            except (*HIDDEN_FROM_US, *_NOT_PLANNABLE) as error:
+            except (*HIDDEN_FROM_US, *NOT_PLANNABLE) as error:
                 return NotVisible("the comparison on a sample", reason(error))
 
     def facts(
@@ -169,7 +169,7 @@ class Diagnosis:
             try:
                 text = planned.guarded(connection, query, user)
                 return text if isinstance(text, NotVisible) else of(connection, text)
-            except (*HIDDEN_FROM_US, *_NOT_PLANNABLE) as error:
+            except (*HIDDEN_FROM_US, *NOT_PLANNABLE) as error:
                 return NotVisible("the plan", reason(error))
 
     def _open(self) -> Connection:

@@ -12,16 +12,17 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import psycopg
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
-from agent.database.missing_index import folded
+from agent.database.advisor.statement import folded
 from agent.database.rewrite import NotSure, comparison
 from agent.database.snapshot import Comparison, NotVisible, Plan, WhatIf
 from connectors.target.session import Connection, row, rows, statement
 from guardrails.sql.identifier import literal, qualified, quoted
+from guardrails.sql.lex import Token, Unreadable, normal_text
+from guardrails.sql.parse import one_statement
 from guardrails.sql.readonly import check_readonly
+from guardrails.sql.tree import tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,31 +130,43 @@ def _qualified(connection: Connection, text: str, user: str | None) -> str | Not
     of the text stays byte for byte what it was.
     """
     try:
-        tree = sqlglot.parse_one(text, dialect="postgres")
-    except (SqlglotError, RecursionError, ValueError):
-        return NotVisible("the plan", "the statement's text could not be parsed")
-    unqualified = _unqualified_tables(tree)
+        tokens = one_statement(text)
+        parsed = tree(tokens)
+    except Unreadable as error:
+        return NotVisible("the plan", f"the statement's text could not be parsed: {error}")
+    unqualified = _unqualified_tables(parsed)
     if not unqualified:
         return text
-    homes = _homes(connection, {folded(node.this) for node in unqualified}, user)
+    found = homes(connection, {folded(node.this) for node in unqualified}, user)
+    starts = _starts(tokens)
     pieces: list[str] = []
     position = 0
-    for node in sorted(unqualified, key=lambda found: int(found.this.meta["start"])):
+    for node in sorted(unqualified, key=lambda one: int(one.this.meta["start"])):
         name = folded(node.this)
-        schema = homes.get(name)
-        if schema is None:
+        schema = found.get(name)
+        start = starts.get(int(node.this.meta["start"]))
+        if schema is None or start is None:
             return NotVisible("the plan", f"it is open which schema the table {name} is in")
-        start = int(node.this.meta["start"])
         pieces += [text[position:start], quoted(schema), "."]
         position = start
     return "".join([*pieces, text[position:]])
 
 
-def _unqualified_tables(tree: exp.Expr) -> list[exp.Table]:
-    own = {folded(cte.args["alias"].this) for cte in tree.find_all(exp.CTE)}
+def _starts(tokens: tuple[Token, ...]) -> dict[int, int]:
+    """Where each token of the parsed text (single blanks, no comments) began in the text as given."""
+    starts: dict[int, int] = {}
+    position = 0
+    for token in tokens:
+        starts[position] = token.start
+        position += len(normal_text((token,))) + 1
+    return starts
+
+
+def _unqualified_tables(parsed: exp.Expr) -> list[exp.Table]:
+    own = {folded(cte.args["alias"].this) for cte in parsed.find_all(exp.CTE)}
     return [
         table
-        for table in tree.find_all(exp.Table)
+        for table in parsed.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier)
         and not table.db
         and folded(table.this) not in own
@@ -161,7 +174,7 @@ def _unqualified_tables(tree: exp.Expr) -> list[exp.Table]:
     ]
 
 
-def _homes(connection: Connection, names: set[str], user: str | None) -> Mapping[str, str]:
+def homes(connection: Connection, names: set[str], user: str | None) -> Mapping[str, str]:
     """The schema of each name on the role's search path; off the path only when there is no choice. Views are left
     out: what they call is chosen by their owner.
     """

@@ -1,0 +1,217 @@
+"""Picks a statement's indexes: greedily, by how much cheaper the plan gets for the room an index takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.database.advisor import estimate
+from agent.database.snapshot import NotVisible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from agent.database.advisor.candidates import Move
+    from agent.database.advisor.catalog import TableProfile
+    from agent.database.advisor.definition import Definition
+    from agent.database.advisor.demand import Demands
+    from agent.database.advisor.trial import Trial
+
+MAX_INDEXES = 3
+KEPT_BELOW = 0.8
+"""An index stays when it takes at least a fifth off the cost."""
+FIRST_BELOW = 0.6
+"""The whole advice has to take two fifths off; less is within the planner's error."""
+WHOLE_BELOW = 0.1
+"""An index that is only read from end to end spares reading the wider table: worth it when that is tenfold."""
+SIZE_EXPONENT = 0.5
+"""An index of twice the size has to make the plan sqrt(2) times as cheap."""
+LATENCY_FLOOR = 30.0
+"""Added to every cost before they are compared: below it the round trip counts, not the plan."""
+SUPERFLUOUS = 1.05
+UNVALIDATED_BELOW = 0.33
+_UPDATED_COLUMN_PENALTY = 0.7
+"""As a logarithm, about a factor of two: each update of such a column stops being a HOT update."""
+_ASKS_BY_TABLES = ((3, 60), (5, 36), (99, 22))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """validated: the planner itself said so. cost_before is with those chosen earlier, cost_after with this one too."""
+
+    definition: Definition
+    bytes: int | None
+    validated: bool
+    cost_before: float
+    cost_after: float | None
+
+
+@dataclass(slots=True)
+class Search:
+    """One statement's search. ask plans it with some definitions; NotVisible when the server will not have one."""
+
+    base: Trial
+    demands: Demands
+    profiles: Mapping[tuple[str, str], TableProfile]
+    ask: Callable[[Sequence[Definition]], Trial | NotVisible]
+    validates: bool
+    best_seen: float = 1.0
+    _asked: dict[frozenset[Definition], Trial | None] = field(default_factory=dict)
+
+    def run(self, moves: Sequence[Move], max_bytes: int | None = None) -> tuple[Chosen, ...]:
+        if not self.validates:
+            return self._estimated(moves, max_bytes)
+        btree = [move for move in moves if all(definition.method == "btree" for definition in move.definitions)]
+        config = self._greedy(self._promising(btree), max_bytes)
+        chosen = self._as_chosen(self._pruned(config))
+        if len(chosen) < MAX_INDEXES:
+            chosen += self._gin(moves, chosen, max_bytes)
+        return tuple(chosen)
+
+    # -- by what-if
+
+    def trial(self, definitions: Iterable[Definition]) -> Trial | None:
+        """The plan with these, asked once; None when the server will not plan it."""
+        wanted = frozenset(definitions)
+        if wanted not in self._asked:
+            found = self.ask(tuple(sorted(wanted, key=lambda d: (d.table, d.body()))))
+            self._asked[wanted] = None if isinstance(found, NotVisible) else found
+        return self._asked[wanted]
+
+    @property
+    def _asks(self) -> int:
+        tables = len(self.demands.occurrences)
+        return next(asks for most, asks in _ASKS_BY_TABLES if tables <= most)
+
+    def _promising(self, moves: Sequence[Move]) -> list[Move]:
+        """Cut by asking for all at once: what the planner takes then, its kin, and the bundles."""
+        everything = self.trial(definition for move in moves for definition in move.definitions)
+        if everything is None or not moves:
+            return list(moves)
+        used = everything.used
+        if not used:
+            return []
+        kin = {(one.schema, one.table, one.keys[0].sql) for one in used}
+        tables = {(one.schema, one.table) for one in used}
+        first = [move for move in moves if used.intersection(move.definitions) or len(move.definitions) > 1]
+        near = [m for m in moves if any((d.schema, d.table, d.keys[0].sql) in kin for d in m.definitions)]
+        far = [m for m in moves if any((d.schema, d.table) in tables for d in m.definitions)]
+        bundle = [type(moves[0])(tuple(sorted(used, key=lambda d: d.body())))] if 1 < len(used) <= MAX_INDEXES else []
+        return list(dict.fromkeys([*bundle, *first, *near, *far]))
+
+    def _greedy(self, moves: Sequence[Move], max_bytes: int | None) -> tuple[Definition, ...]:
+        config: tuple[Definition, ...] = ()
+        current, left = self.base, list(moves)
+        while left and len(config) < MAX_INDEXES:
+            scored: list[tuple[float, Move, Trial]] = []
+            for move in left:
+                added = tuple(d for d in move.definitions if d not in config)
+                fits = 0 < len(added) <= MAX_INDEXES - len(config)
+                if not fits or len(self._asked) >= self._asks + len(config):
+                    continue
+                trial = self.trial((*config, *added))
+                if trial is None:
+                    continue
+                self.best_seen = min(self.best_seen, trial.cost / max(self.base.cost, 0.01))
+                if self._worth(current, trial, added) and self._fits((*config, *added), trial, max_bytes):
+                    scored.append((self._score(current, trial, added), move, trial))
+            if not scored:
+                break
+            _, move, current = max(scored, key=lambda found: found[0])
+            config = (*config, *(d for d in move.definitions if d not in config))
+            left = [m for _, m, _ in sorted(scored, key=lambda found: -found[0]) if m is not move] + [
+                m for m in left if m is not move and not any(m is other for _, other, _ in scored)
+            ]
+        return config
+
+    def _worth(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> bool:
+        if not trial.used.issuperset(added):
+            return False
+        ratio = _ratio(current, trial)
+        searched = all(trial.searches(d, self.profiles[d.schema, d.table].rows) for d in added)
+        # Every index of a bundle has to earn its place.
+        return ratio <= (KEPT_BELOW ** len(added) if searched else WHOLE_BELOW)
+
+    def _score(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> float:
+        size = sum(self._bytes(definition, trial) or 0 for definition in added)
+        penalty = sum(
+            _UPDATED_COLUMN_PENALTY
+            for d in added
+            if d.named_columns() & (self.profiles[d.schema, d.table].updated_columns or frozenset())
+        )
+        return -math.log(_ratio(current, trial)) - SIZE_EXPONENT * math.log(max(size, estimate.PAGE_BYTES)) - penalty
+
+    def _bytes(self, definition: Definition, trial: Trial | None) -> int | None:
+        profile = self.profiles[definition.schema, definition.table]
+        known = trial.bytes.get(definition) if trial is not None and profile.kind != "p" else None
+        return known or estimate.size_bytes(definition, profile, self.demands)
+
+    def size(self, definition: Definition) -> int | None:
+        """HypoPG's estimate where it was asked for the index, else ours."""
+        return self._bytes(definition, self.trial((definition,)) if self.validates else None)
+
+    def _fits(self, config: Sequence[Definition], trial: Trial, max_bytes: int | None) -> bool:
+        return max_bytes is None or sum(self._bytes(d, trial) or 0 for d in config) <= max_bytes
+
+    def _pruned(self, config: tuple[Definition, ...]) -> tuple[Definition, ...]:
+        """Without those that later ones made superfluous; nothing when all of it is not worth having."""
+        whole = self.trial(config)
+        if not config or whole is None or _ratio(self.base, whole) > FIRST_BELOW:
+            return ()
+        for definition in config if len(config) > 1 else ():
+            rest = tuple(d for d in config if d != definition)
+            without = self.trial(rest)
+            if without is not None and _ratio(whole, without) <= SUPERFLUOUS:
+                return self._pruned(rest)
+        return config
+
+    def _as_chosen(self, config: Sequence[Definition]) -> list[Chosen]:
+        chosen: list[Chosen] = []
+        before: Trial | None = self.base
+        for count in range(1, len(config) + 1):
+            after = self.trial(config[:count])
+            definition = config[count - 1]
+            if before is not None and after is not None:
+                chosen.append(Chosen(definition, self._bytes(definition, after), True, before.cost, after.cost))
+            before = after
+        return chosen
+
+    # -- by estimate
+
+    def _gin(self, moves: Sequence[Move], chosen: Sequence[Chosen], max_bytes: int | None) -> list[Chosen]:
+        """HypoPG knows btree only, so these are estimated, over the plan with what was already chosen."""
+        plan = self.trial(one.definition for one in chosen) if chosen else self.base
+        if plan is None:
+            return []
+        gin = [move for move in moves if any(definition.method == "gin" for definition in move.definitions)]
+        return self._by_estimate(gin, plan, chosen, max_bytes)
+
+    def _estimated(self, moves: Sequence[Move], max_bytes: int | None) -> tuple[Chosen, ...]:
+        return tuple(self._by_estimate(moves, self.base, (), max_bytes))
+
+    def _by_estimate(
+        self, moves: Sequence[Move], plan: Trial, chosen: Sequence[Chosen], max_bytes: int | None
+    ) -> list[Chosen]:
+        taken = sum(one.bytes or 0 for one in chosen)
+        scored: list[tuple[float, Chosen]] = []
+        for move in moves:
+            if len(move.definitions) != 1:
+                continue
+            (definition,) = move.definitions
+            profile = self.profiles[definition.schema, definition.table]
+            after = estimate.cost(plan.plan, definition, profile, self.demands)
+            size = estimate.size_bytes(definition, profile, self.demands)
+            if after is None or (max_bytes is not None and taken + (size or 0) > max_bytes):
+                continue
+            ratio = (after + LATENCY_FLOOR) / (plan.cost + LATENCY_FLOOR)
+            self.best_seen = min(self.best_seen, ratio)
+            if ratio <= UNVALIDATED_BELOW:
+                score = -math.log(ratio) - SIZE_EXPONENT * math.log(max(size or 0, estimate.PAGE_BYTES))
+                scored.append((score, Chosen(definition, size, False, plan.cost, after)))
+        # Estimates do not add up, so only the best one is given.
+        return [max(scored, key=lambda found: found[0])[1]] if scored else []
+
+
+def _ratio(before: Trial, after: Trial) -> float:
+    return (after.cautious_cost + LATENCY_FLOOR) / (before.cautious_cost + LATENCY_FLOOR)
