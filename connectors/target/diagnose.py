@@ -22,7 +22,7 @@ from agent.database.snapshot import (
     Workload,
 )
 from connectors.target import facts, planned, readings, workload
-from connectors.target.session import HIDDEN_FROM_US, Connection, connect, reason, row, rows, translated
+from connectors.target.session import HIDDEN_FROM_US, NO_POOLER, Connection, connect, reason, row, rows, translated
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
@@ -174,8 +174,24 @@ class Diagnosis:
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._dsn, self._name, APPLICATION, SETTINGS)
+            connection = connect(self._dsn, self._name, APPLICATION, SETTINGS)
+            # Only now known to be closed with us; what it is asked first may already refuse it.
+            self._connection = connection
+            self._refuse_lost_settings(connection)
         return self._connection
+
+    def _refuse_lost_settings(self, connection: Connection) -> None:
+        """A pooler told to ignore start-up options would leave us without read-only and without time limits."""
+        found = row(connection, "session_settings")
+        if found is None or found["read_only"] != "on" or found["search_path"] != SETTINGS["search_path"]:
+            self.close()
+            why = f"the settings of our session got lost (read-only, time limits); {NO_POOLER}"
+            raise Unreachable(self._name, why, permanent=True)
+
+    def role(self) -> str:
+        """Whom the server takes us for."""
+        with translated(self._name):
+            return self._open().info.user
 
 
 def read_identity(connection: Connection, name: str) -> TargetIdentity:

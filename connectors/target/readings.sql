@@ -1,6 +1,10 @@
 -- The readings of agent.database.readings: incidents by catalog and statistics views. Rules as in queries.sql; `own`
 -- begins the application names of all our sessions, so that none of ours is taken for a part of the incident.
 
+-- name: session_settings
+-- Whether our own session is what it was asked to be.
+SELECT current_setting('default_transaction_read_only') AS read_only, current_setting('search_path') AS search_path
+
 -- name: read_sessions
 -- Client sessions and autovacuum workers but our own. blocked_by is asked of those that wait only, since
 -- pg_blocking_pids() holds up the lock manager. waits_for_strong_lock: it wants a lock that stops others' reads or

@@ -48,6 +48,11 @@ _PERMANENT_TEXTS = (
 )
 """libpq reports a refused log-in without its SQLSTATE, so the English text has to do; another locale means a retry."""
 
+_POOLERS_REFUSAL = "unsupported startup parameter"
+_OF_A_POOLER = ("26000", "42P05")
+"""A prepared statement that is not there, or there already: the next transaction went to another server session."""
+NO_POOLER = "a pooler such as PgBouncer in transaction mode lies between: connect to the server itself"
+
 Connection = psycopg.Connection[DictRow]
 
 
@@ -57,8 +62,8 @@ def connect(dsn: str, name: str, application: str, settings: Mapping[str, str]) 
     Raises:
         Unreachable: with the server's reason, never with the DSN.
     """
+    given = _parts(dsn, name)
     try:
-        given: dict[str, Any] = dict(conninfo_to_dict(dsn))
         options = " ".join(f"-c {key}={_escaped(value)}" for key, value in settings.items())
         return psycopg.connect(
             make_conninfo(
@@ -82,6 +87,15 @@ def connect(dsn: str, name: str, application: str, settings: Mapping[str, str]) 
         raise unreachable(name, error) from None  # the chain would show the DSN
 
 
+def _parts(dsn: str, name: str) -> dict[str, Any]:
+    """What libpq says of a DSN it cannot read quotes the piece it stumbled over, which may be the password."""
+    try:
+        return dict(conninfo_to_dict(dsn))
+    except psycopg.Error:
+        why = "the DSN is neither postgresql://user@host:port/database nor key=value pairs that libpq understands"
+        raise Unreachable(name, why, permanent=True) from None
+
+
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
@@ -95,7 +109,8 @@ def unreachable(name: str, error: psycopg.Error) -> Unreachable:
     """What a caller does next: permanent for wrong settings and missing rights, otherwise a later try may work."""
     text = reason(error)
     permanent = (error.sqlstate or "").startswith(_PERMANENT) or any(part in text for part in _PERMANENT_TEXTS)
-    return Unreachable(name, text, permanent=permanent)
+    pooled = error.sqlstate in _OF_A_POOLER or _POOLERS_REFUSAL in text
+    return Unreachable(name, f"{text}; {NO_POOLER}" if pooled else text, permanent=permanent or pooled)
 
 
 def reason(error: psycopg.Error) -> str:
