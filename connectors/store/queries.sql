@@ -679,3 +679,6 @@ SET ok = excluded.ok, detail = excluded.detail, seen_at = clock_timestamp()
 -- name: target_access
 SELECT target, connection, ok, detail, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS age_s
 FROM stanch.target_access ORDER BY target, connection
+
+-- name: skill_use
+SELECT skill, count(*) AS n FROM stanch.incident GROUP BY skill

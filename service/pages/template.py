@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from service.identity import Person
 
-NAVIGATION = (("/", "Overview"), ("/incidents", "Incidents"), ("/skills", "Skills"), ("/audit", "Audit"), ("/settings", "Settings"))
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/incidents", "Incidents"),
+    ("/skills", "Skills"),
+    ("/audit", "Audit"),
+    ("/settings", "Settings"),
+)
 """Address and name of each page that is always there, in order."""
 ROOT = Path(__file__).parent.parent
 TEMPLATES, STATIC = ROOT / "templates", ROOT / "static"

@@ -177,10 +177,10 @@ def csv_file(name: str, rows: list[dict[str, Any]]) -> Response:
     if rows:
         writer = csv.DictWriter(text, rows[0], lineterminator="\r\n")
         writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
