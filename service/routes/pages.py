@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, status
 from fastapi.responses import RedirectResponse, Response
 
 from service.context import Context, Held, SomePerson
-from service.pages import decision, incident, overview
+from service.pages import decision, high_risk, incident, overview
 from service.pages.answer import csrf_of, find, no_incident, problem, respond, to_login
 from service.pages.origin import Fields, cross_site
 from service.pages.template import page
-from service.routes import events, login, oidc, settings_page
+from service.routes import audit_page, events, login, oidc, settings_page, skills_page
 from service.routes.approvals import HTTP, clean, taken
 from service.steps.approve import Ask, Declined, Taken
 
@@ -63,6 +63,7 @@ def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fie
     with held.ports.store.transaction() as tx:
         found = find(tx, key)
         waiting = _approval_of(tx, found.id) if found else None
+        proposal = tx.one("latest_proposal", incident=found.id) if found else None
     if found is None:
         return no_incident(request, held, person)
     ask = _ask(form, person)
@@ -72,6 +73,16 @@ def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fie
     if waiting is None:
         text = f"{found.key} has no fix that waits for a decision."
         return problem(request, held, person, status.HTTP_409_CONFLICT, "Nothing was decided", text)
+    owed = (
+        high_risk.missing(proposal, person, form.get("target", "")) if proposal and ask.decision == "approve" else None
+    )
+    if owed == "target":
+        text = f"Type the name of the target, {proposal['target'] if proposal else ''}, to approve this."
+        return problem(
+            request, held, person, status.HTTP_400_BAD_REQUEST, "Nothing was decided", text, f"/i/{found.key}"
+        )
+    if owed == "login":
+        return RedirectResponse(f"/login?fresh=1&next=/i/{found.key}", status.HTTP_303_SEE_OTHER)
     answer = taken(held, waiting, ask)
     match answer:
         case Taken():

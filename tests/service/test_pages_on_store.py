@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from connectors.store.store import jsonb
 from service.broadcast import Broadcast
 from service.context import Context
 from service.identity import Identities, TokenEntry, token_hash
@@ -85,3 +86,30 @@ def test_a_quarantined_body_is_listed_from_a_real_store(world: World) -> None:
     page = Read(reader(world).get("/quarantine").text)
     receipts = [one for one in page.text.split() if one.count("-") == 4]
     assert [uuid.UUID(one).version for one in receipts] == [4]
+
+
+def test_what_cannot_be_undone_asks_for_the_targets_name_and_a_login_of_just_now(world: World) -> None:
+    number, approval, _ = world.awaiting(verdict=jsonb({"locks": [], "risk": "high", "findings": []}))
+    browser = reader(world)
+    html = browser.get(f"/i/INC-{number}").text
+    form = Read(html).form("approve")
+    assert "Type <strong>shop</strong>" in html
+    assert browser.post(f"/i/INC-{number}/decision", form).status_code == 400
+    assert browser.post(f"/i/INC-{number}/decision", {**form, "target": "shop "[:3]}).status_code == 400
+    world.database.run("UPDATE stanch.session SET authenticated_at = authenticated_at - interval '6 minutes'")
+    stale = browser.post(f"/i/INC-{number}/decision", {**form, "target": "shop"})
+    assert stale.headers["location"] == f"/login?fresh=1&next=/i/INC-{number}"
+    assert world.approval_state(approval) == "pending"
+    assert "Log in once more" in browser.get("/login?fresh=1").text
+    again = browser.post("/login", {"token": TOKENS["Ada"], "next": f"/i/INC-{number}"})
+    assert again.headers["location"] == f"/i/INC-{number}"
+    fresh = {**Read(browser.get(f"/i/INC-{number}").text).form("approve"), "target": "shop"}
+    assert browser.post(f"/i/INC-{number}/decision", fresh).status_code == 303
+    assert world.approval_state(approval) == "approved"
+
+
+def test_a_denial_of_it_asks_for_nothing_more(world: World) -> None:
+    number, approval, _ = world.awaiting(verdict=jsonb({"locks": [], "risk": "high", "findings": []}))
+    browser = reader(world)
+    browser.post(f"/i/INC-{number}/decision", Read(browser.get(f"/i/INC-{number}").text).form("deny"))
+    assert world.approval_state(approval) == "denied"
