@@ -26,7 +26,7 @@ from service.slack.reconcile import Reconciler
 from service.steps.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from slack_bolt.response import BoltResponse
 
@@ -40,7 +40,9 @@ CONNECTIONS = 8
 
 
 class Channel:
-    def __init__(self, held: Context, settings: SlackSettings) -> None:
+    """clock: seconds, for the pace of what is sent."""
+
+    def __init__(self, held: Context, settings: SlackSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._held = held
         self._settings = settings
         self._stop = threading.Event()
@@ -54,7 +56,7 @@ class Channel:
         policy = held.ports.configuration.rules
         self.reconciler = Reconciler(
             self.store, slack, settings.channel, look=self._look, policy=policy, people=people,
-            public_url=held.ports.public_url, owner=f"{socket.gethostname()}:{os.getpid()}", clock=time.monotonic,
+            public_url=held.ports.public_url, owner=f"{socket.gethostname()}:{os.getpid()}", clock=clock,
         )  # fmt: skip
         self.loop = Loop("slack", self.reconciler.turn, POLL_S, threading.Event(), self._stop)
         clicks = Clicks(
