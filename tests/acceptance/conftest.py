@@ -18,7 +18,7 @@ SCALE = Scale(policy=(("rate_limit", {"executions": 50}),))
 """More incidents an hour than a target of anybody's would be allowed."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     place = tmp_path_factory.mktemp("production")
     with SteadyProduction(place, cache=ROOT / ".cache", scale=SCALE, progress=lambda _line: None) as production:
