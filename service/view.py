@@ -100,9 +100,17 @@ def _named(rows: list[Row], name: str) -> dict[str, Any] | None:
     return {"summary": found[-1]["summary"], **orjson.loads(bytes(found[-1]["body"]))} if found else None
 
 
-def proposal(tx: Transaction, incident: Incident, configuration: Configuration) -> dict[str, Any] | None:
-    """The newest revision, with its approval. approval null: nothing waits for a decision (mode propose)."""
-    row = tx.one("latest_proposal", incident=incident.id)
+def proposal(
+    tx: Transaction, incident: Incident, configuration: Configuration, *, revision: int | None = None
+) -> dict[str, Any] | None:
+    """The newest revision, or the one asked for, with its approval. approval null: nothing waits for a decision (mode
+    propose).
+    """
+    row = (
+        tx.one("latest_proposal", incident=incident.id)
+        if revision is None
+        else tx.one("proposal_of", incident=incident.id, revision=revision)
+    )
     if row is None:
         return None
     approval = tx.one("approval_for_proposal", proposal=row["id"])
