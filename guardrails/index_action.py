@@ -75,6 +75,7 @@ class CreateIndexConcurrently:
             relations=((self.schema, self.table),),
             object_name=name,
             proof=_is_valid(index),
+            left_over=(name,),
         )
 
 
@@ -130,6 +131,7 @@ class CreatePartitionedIndex:
             relations=((self.schema, self.table), *((self.schema, leaf) for leaf in self.partitions)),
             object_name=name,
             proof=_is_valid(index),
+            left_over=(name, *(leaf for _, leaf in leaves)),
         )
 
 
@@ -163,6 +165,7 @@ class DropIndexConcurrently:
             relations=((self.schema, self.table),),
             object_name=None,
             proof=_is_gone(index),
+            left_over=(self.index,),
         )
 
 
@@ -184,7 +187,7 @@ class ReindexIndexConcurrently:
         del proposal_id  # nothing of ours is made
         index = qualified(self.schema, self.index)
         # PostgreSQL makes room for its suffix by cutting the name (makeObjectName).
-        left_over = (cut(self.index, NAME_BYTES - len(suffix)) + suffix for suffix in REINDEX_SUFFIXES)
+        left_over = tuple(cut(self.index, NAME_BYTES - len(suffix)) + suffix for suffix in REINDEX_SUFFIXES)
         return Rendered(
             steps=(f"REINDEX INDEX CONCURRENTLY {index}",),
             cleanup_steps=tuple(
@@ -194,4 +197,5 @@ class ReindexIndexConcurrently:
             relations=((self.schema, self.table),),
             object_name=None,
             proof=_is_valid(index),
+            left_over=left_over,
         )

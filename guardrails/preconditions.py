@@ -97,7 +97,7 @@ def index_is_there(action: Action, rendered: Rendered, facts: Facts, _policy: Po
         yield from _droppable(action, index)
     else:
         for left in indexes:
-            if any(qualified(left.schema, left.name) in step for step in rendered.cleanup_steps):
+            if left.name in rendered.left_over:
                 yield Finding(
                     "reindex_remains",
                     "refuse",

@@ -30,6 +30,7 @@ class Rendered:
 
     cleanup removes what a failed run leaves; rollback undoes a finished one. Empty means there is nothing to remove,
     or that it cannot be undone. relations are (schema, table); object_name is what gets created, None if nothing.
+    left_over names the indexes in the action's schema that a broken run may leave, one for each cleanup step.
     proof is a query for the diagnosis role whose one row says whether the action took effect; empty if only the alert
     can tell.
     """
@@ -40,6 +41,7 @@ class Rendered:
     relations: tuple[tuple[str, str], ...]
     object_name: str | None
     proof: str = ""
+    left_over: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:

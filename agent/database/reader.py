@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent.database.execution import Claim, ClaimKind, Observed, Phase, Preflight, Progress, RunResult
+    from agent.database.execution import (
+        Claim,
+        ClaimKind,
+        Counters,
+        Effect,
+        Observed,
+        Phase,
+        Preflight,
+        Progress,
+        RunResult,
+        Terms,
+    )
     from agent.database.limits import Limits
     from agent.database.readings import Readings, Rows
     from agent.database.snapshot import (
@@ -88,13 +99,19 @@ class TargetWriter(Protocol):
     def claimed(self, approval_id: str, phase: Phase, part: int = 0) -> Claim | None: ...
 
     def run(
-        self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]
-    ) -> RunResult: ...
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None],
+        terms: Terms | None = None,
+    ) -> RunResult:
+        """Only what this execution has claimed. terms None: the usual bounds, and no statement to look at."""
+        ...
 
     def inspect(self, approved: Approved[Action], execution_id: str) -> Observed: ...
 
     def clean(self, approved: Approved[Action], execution_id: str) -> RunResult:
-        """Removes what a failed run left, by the approved cleanup; refuses when a valid or a growing index is there."""
+        """Removes what a failed run left, by the approved cleanup; refuses what is whole or still being done."""
         ...
 
     def roll_back(
@@ -103,3 +120,7 @@ class TargetWriter(Protocol):
         execution_id: str,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> RunResult: ...
+
+    def effect(self, approved: Approved[Action], before: Counters, terms: Terms) -> Effect:
+        """What the fix changed since before it ran."""
+        ...

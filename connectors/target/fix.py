@@ -1,6 +1,7 @@
-"""Runs approved actions on a target: claims them in the target itself, watches the build, and says what is there.
+"""Runs approved actions on a target: claims them in the target itself, watches them, and says what is there.
 
-Three things keep it to one run: the claim row, the object name that follows from the proposal, and a lock by table.
+Every kind of action lives the same life: preflight, claim, run, read back, and then cleanup or rollback. Three things
+keep it to one run: the claim rows, object names that follow from the proposal, and a lock by table.
 """
 
 from __future__ import annotations
@@ -13,39 +14,62 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
-from connectors.target import facts
+from agent.database.execution import Claim, Counters, Effect, Observed, Preflight, Progress, RunResult, Terms
+from connectors.target import effect, facts
 from connectors.target.command import SETTINGS as COMMAND_SETTINGS
-from connectors.target.command import Command, lift_interruptions
+from connectors.target.command import Command, answered_nothing, lift_interruptions, tuning
 from connectors.target.diagnose import read_identity
-from connectors.target.session import Connection, application_name, connect, row, rows, translated
+from connectors.target.progress import Course
+from connectors.target.readback import Since, observed
+from connectors.target.session import Connection, application_name, connect, row, rows, translated, verbatim
+from connectors.target.watchdog import Vitals, Watchdog, statements_schema, vitals
 from connectors.unreachable import Unreachable
-from guardrails.index_action import CreateIndexConcurrently
+from guardrails.index_action import (
+    CreateIndexConcurrently,
+    CreatePartitionedIndex,
+    DropIndexConcurrently,
+    ReindexIndexConcurrently,
+)
 from guardrails.policy import PRODUCTION, Policy
 from guardrails.preflight import preflight
+from guardrails.server_action import (
+    CancelBackend,
+    DropReplicationSlot,
+    RollbackPrepared,
+    SetRoleSetting,
+    TerminateBackend,
+)
+from guardrails.sql.lock import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
+
+    from psycopg.rows import DictRow
 
     from agent.database.execution import ClaimKind, Phase, Status
     from agent.database.snapshot import TargetIdentity
     from guardrails.action import Action
     from guardrails.approved import Approved
+    from guardrails.index_action import Connection as ConnectionKind
 
 EXECUTING = "stanch-exec:"
 APPLICATION = "stanch-fix"
 SETTINGS = {
     "statement_timeout": "15s",
     "lock_timeout": "500ms",
-    "idle_in_transaction_session_timeout": "10s",
     "search_path": "pg_catalog",
+    # The signal role usually only reads; it claims too.
+    "default_transaction_read_only": "off",
     # A claim that a crash of the target could forget is no claim.
     "synchronous_commit": "on",
+    # As connectors.target.planned wants it.
+    "plan_cache_mode": "force_generic_plan",
 }
 LOCK_NAMESPACE = 0x53544E43
 """First key of the advisory lock ("STNC"); the second is the table's oid, and the database is part of the lock."""
 POLL_S = 0.5
+WATCH_EVERY_S = 1.0
+"""Between two looks of the watchdog, which reads every entry of pg_stat_statements."""
 TABLE_WAIT_S = 600.0
 """How long a run waits for another fix of ours on the same table before it gives up untouched."""
 BLOCKED_LIMIT_S = 900.0
@@ -54,13 +78,19 @@ INVALID index; this ends it only when waiting has become worse than building aga
 ENDING_POLLS = 25
 ENDING_POLL_S = 0.2
 """How long an ended command's session may take to disappear from the server before we go on regardless."""
-_TOO_LATE = "the time to start has passed; nothing was done, ask for a new approval"
+READ_BACK_S = 5.0
+"""How long an effect may take to show: a signal to be taken, a reload to be read, statistics to be reported."""
 SILENCE_LIMIT_S = 60.0
 """How long the target may leave our questions unanswered before the outcome is called unknown."""
+_TOO_LATE = "the time to start has passed; nothing was done, ask for a new approval"
+_NO_IDENTITY = "the target's identity was never read, so nobody can have approved it"
+_BUILDS = (CreateIndexConcurrently, CreatePartitionedIndex, ReindexIndexConcurrently)
+_ON_INDEXES = (*_BUILDS, DropIndexConcurrently)
 
 
 class FixConnection:
-    """The executor's hold on one target. A control connection is kept; each command gets a connection of its own.
+    """The executor's hold on one target, under one of its roles. A control connection is kept; each command gets a
+    connection of its own.
 
     identity() comes first: what admit() compared with the signed document is what run() insists on. Not to be shared
     between threads. Raises Unreachable and nothing else of its own; on_progress's exceptions pass through and leave the
@@ -69,17 +99,19 @@ class FixConnection:
 
     def __init__(
         self,
-        fix_dsn: str,
+        dsn: str,
         name: str,
         *,
+        role: ConnectionKind = "fix",
         policy: Policy | None = None,
         environment: str = PRODUCTION,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         blocked_limit_s: float = BLOCKED_LIMIT_S,
         table_wait_s: float = TABLE_WAIT_S,
     ) -> None:
-        self._dsn = fix_dsn
+        self._dsn = dsn
         self._name = name
+        self._role = role
         self._policy = policy or Policy()
         self._environment = environment
         self._clock = clock
@@ -87,6 +119,7 @@ class FixConnection:
         self._table_wait_s = table_wait_s
         self._control: Connection | None = None
         self._identity: TargetIdentity | None = None
+        self._courses: dict[str, Course] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -105,10 +138,12 @@ class FixConnection:
         self._identity = self._identity or found
         return found
 
+    # --- Before ----------------------------------------------------------------------------------------------
+
     def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
         action = approved.action
-        if not isinstance(action, CreateIndexConcurrently):
-            return Preflight(False, (_not_run_here(action),), ())
+        if wrong_role := self._wrong_role(action):
+            return Preflight(False, (wrong_role,), ())
         with translated(self._name):
             connection = self._open()
             seen, not_visible = facts.collect(
@@ -121,46 +156,50 @@ class FixConnection:
             )
             relid = self._relid(connection, approved)
             holder = None if relid is None else self._lock_holder(connection, relid)
-            lag_s = facts.replication_lag_s(connection)
-            lacking = () if relid is None else facts.missing_rights(connection, relid, action.schema)
+            lacking = () if relid is None else facts.missing_rights(connection, relid, action)
+            lacking += facts.missing_server_rights(connection, action, seen.server_version_num)
+            builds = str(tuning(connection)) if isinstance(action, _BUILDS) else ""
         found = preflight(action, approved.rendered, seen, self._policy)
         refusals = [f"{finding.why}; {finding.fix}" for finding in found if finding.level == "refuse"]
         notes = [f"{finding.why}; {finding.fix}" for finding in found if finding.level != "refuse"]
         refusals += lacking
         if holder is not None:
             refusals.append(f"process {holder} holds the table for another fix; wait for it to finish")
-        if lag_s is not None and lag_s > facts.SLOW_STANDBY_S:
-            notes.append(f"a standby is {lag_s:.0f} s behind, and a build writes as much WAL as the index is big")
         notes += [f"{gap.what} not visible: {gap.why}" for gap in not_visible]
-        return Preflight(not refusals, tuple(refusals), tuple(notes))
+        return Preflight(not refusals, tuple(refusals), (*notes, *filter(None, (builds,))))
 
     def claim(self, approval_id: str, phase: Phase, part: int, kind: ClaimKind, execution_id: str) -> bool:
         """When the connection breaks meanwhile, claimed() tells who was first."""
-        params = {
-            "approval_id": approval_id,
-            "phase": phase,
-            "part": part,
-            "kind": kind,
-            "execution_id": execution_id,
-        }
         with translated(self._name):
-            return row(self._open(), "claim", params) is not None
+            return _claim(self._open(), approval_id, phase, part, kind, execution_id)
 
     def claimed(self, approval_id: str, phase: Phase, part: int = 0) -> Claim | None:
         with translated(self._name):
             found = row(self._open(), "claimed", {"approval_id": approval_id, "phase": phase, "part": part})
         return Claim(**found) if found else None
 
-    def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
+    # --- Run -------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None],
+        terms: Terms | None = None,
+    ) -> RunResult:
         """Sends the approved steps, each exactly as approved, then reads back what is there."""
-        if not isinstance(approved.action, CreateIndexConcurrently):
-            return self._refused(_not_run_here(approved.action))
-        if self._clock() >= approved.start_by:
-            return self._refused(_TOO_LATE)
-        result = self._execute(approved, approved.rendered.steps, execution_id, on_progress, start_by=approved.start_by)
-        if result.status != "finished":
-            return result
-        return self._read_back(approved, execution_id, result, wanted="valid")
+        refusal = self._wrong_role(approved.action) or self._not_claimed(approved, "run", execution_id)
+        if refusal is None and self._clock() >= approved.start_by:
+            refusal = _TOO_LATE
+        if refusal is not None:
+            return self._refused(refusal)
+        before = self._counters(approved, terms or Terms())
+        result, answers = self._execute(approved, "run", approved.rendered.steps, execution_id, on_progress, terms)
+        if result.status == "finished":
+            result = self._read_back(approved, execution_id, result, frozenset({"valid"}), _told(approved, answers))
+        return RunResult(
+            result.status, result.detail, result.started_at, result.finished_at, result.notices, before=before
+        )
 
     def inspect(self, approved: Approved[Action], execution_id: str) -> Observed:
         with translated(self._name):
@@ -171,9 +210,16 @@ class FixConnection:
         if seen.kind == "absent":
             return self._nothing_to_do("nothing was left behind")
         if seen.kind != "invalid":
-            return self._refused(f"only an invalid index is cleaned up, and this one is {seen.kind}: {seen.detail}")
-        result = self._execute(approved, approved.rendered.cleanup_steps, execution_id, _ignore)
-        return self._read_back(approved, execution_id, result, wanted="absent")
+            return self._refused(f"only what is half done is cleaned up, and this is {seen.kind}: {seen.detail}")
+        with translated(self._name):
+            connection = self._open()
+            last = len(approved.rendered.steps) - 1
+            if last:
+                params = {"approval_id": approved.approval_id, "phase": "run", "execution_id": execution_id}
+                rows(connection, "abandon_parts", {**params, "last": last})
+            steps = _cleanup_steps(connection, approved)
+        result, _ = self._execute(approved, None, steps, execution_id, _ignore)
+        return self._read_back(approved, execution_id, result, frozenset({"absent", "valid"}))
 
     def roll_back(
         self,
@@ -181,51 +227,100 @@ class FixConnection:
         execution_id: str,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> RunResult:
+        refusal = self._wrong_role(approved.action) or self._not_claimed(approved, "rollback", execution_id)
+        if refusal is None and not approved.rendered.rollback_steps:
+            refusal = f"{approved.action.kind} cannot be undone"
+        if refusal is not None:
+            return self._refused(refusal)
         seen = self.inspect(approved, execution_id)
+        if seen.kind == "invalid":
+            cleaned = self.clean(approved, execution_id)
+            if cleaned.status != "finished":
+                return cleaned
+            seen = self.inspect(approved, execution_id)
         if seen.kind == "absent":
             return self._nothing_to_do("it is gone already")
-        if seen.kind in {"building", "elsewhere"}:
+        if seen.kind != "valid":
             return self._refused(f"not rolled back: {seen.detail}")
-        result = self._execute(approved, approved.rendered.rollback_steps, execution_id, on_progress or _ignore)
-        return self._read_back(approved, execution_id, result, wanted="absent")
+        steps = approved.rendered.rollback_steps
+        result, _ = self._execute(approved, "rollback", steps, execution_id, on_progress or _ignore)
+        result = self._read_back(approved, execution_id, result, frozenset({"absent"}))
+        if result.status == "failed" and self.inspect(approved, execution_id).kind == "invalid":
+            cleaned = self.clean(approved, execution_id)
+            return self._failed(result, f"{result.detail}; remains: {cleaned.detail}")
+        return result
+
+    # --- After -----------------------------------------------------------------------------------------------
+
+    def effect(self, approved: Approved[Action], before: Counters, terms: Terms) -> Effect:
+        """What has changed since `before`, which run() returned."""
+        with translated(self._name):
+            return effect.effect(self._open(), approved, terms, before)
+
+    # --- One command -----------------------------------------------------------------------------------------
 
     def _open(self) -> Connection:
         if self._control is None or self._control.closed:
             self._control = connect(self._dsn, self._name, APPLICATION, SETTINGS)
         return self._control
 
+    def _wrong_role(self, action: Action) -> str | None:
+        if action.connection == self._role:
+            return None
+        return f"{action.kind} runs as the {action.connection} role, and this connection is the {self._role} role's"
+
+    def _not_claimed(self, approved: Approved[Action], phase: Phase, execution_id: str) -> str | None:
+        """No claim, no run: at most once is decided in the target."""
+        if self._identity is None:
+            return _NO_IDENTITY
+        claim = self.claimed(approved.approval_id, phase)
+        if claim is not None and (claim.kind, claim.execution_id) == ("run", execution_id):
+            return None
+        return f"the target holds no claim of this execution for the {phase}; nothing was done"
+
+    def _counters(self, approved: Approved[Action], terms: Terms) -> Counters | None:
+        """Only for what is told afterwards, so what cannot be read is no reason not to run."""
+        with contextlib.suppress(Unreachable), translated(self._name):
+            return effect.counters(self._open(), approved, terms)
+        return None
+
     def _execute(
         self,
         approved: Approved[Action],
+        phase: Phase | None,
         steps: tuple[str, ...],
         execution_id: str,
         on_progress: Callable[[Progress], None],
-        *,
-        start_by: datetime | None = None,
-    ) -> RunResult:
+        terms: Terms | None = None,
+    ) -> tuple[RunResult, list[list[DictRow]]]:
+        """A phase of None is the cleanup, which may be done again and again and so claims nothing."""
         started_at = self._clock()
         with translated(self._name):
-            control = self._open()
-            relid = self._relid(control, approved)
-            if relid is None:
-                return self._refused("the table is not there any more; nothing was done")
+            relids = self._relids(self._open(), approved)
+            if relids is None:
+                return self._refused("the table is not there any more; nothing was done"), []
             application = application_name(EXECUTING, execution_id)
             executing = connect(self._dsn, self._name, application, COMMAND_SETTINGS)
         try:
             with translated(self._name):
-                objection = self._objection(executing) or self._lock(executing, relid, on_progress)
-            if objection is None and start_by is not None and self._clock() >= start_by:
+                objection = self._objection(executing) or self._lock(executing, relids, on_progress)
+                send = _transport(executing, approved.action)
+                if isinstance(approved.action, _BUILDS):
+                    tuning(executing).apply(executing)
+            if objection is None and phase == "run" and self._clock() >= approved.start_by:
                 objection = _TOO_LATE
             if objection is not None:
-                return self._refused(objection)
-            command = Command(executing, steps)
+                return self._refused(objection), []
+            command = Command(executing, steps, send=send, may_go_on=_claims(approved.approval_id, phase, execution_id))
+            watch = self._watchdog(approved, terms or Terms()) if phase is not None else None
             command.start()
-            outcome = self._watch(command, relid, on_progress)
+            course = self._courses.setdefault(execution_id, Course(approved))
+            outcome = self._watch(command, course, relids, watch, on_progress)
         finally:
-            self._release(executing, relid, application)
-        return RunResult(*outcome, started_at, self._clock(), command.notices)
+            self._release(executing, application)
+        return RunResult(*outcome, started_at, self._clock(), command.notices), command.answers
 
-    def _release(self, executing: Connection, relid: int, application: str) -> None:
+    def _release(self, executing: Connection, application: str) -> None:
         """Ends the session so that inspect() no longer takes it for one at work: a server's session outlives its
         client, and its own last error, by a moment. One that is still at work is left alone, since closing our end
         would not stop it.
@@ -234,8 +329,7 @@ class FixConnection:
             return
         with contextlib.suppress(psycopg.Error, Unreachable):
             if not executing.closed:
-                params = {"namespace": LOCK_NAMESPACE, "relid": relid, "application": APPLICATION}
-                rows(executing, "unlock", params)
+                rows(executing, "unlock", {"application": APPLICATION})
             executing.close()
             for _ in range(ENDING_POLLS):
                 with translated(self._name):
@@ -248,37 +342,57 @@ class FixConnection:
         lift_interruptions(executing)
         here = read_identity(executing, self._name)
         if self._identity is None:
-            return "the target's identity was never read, so nobody can have approved it"
+            return _NO_IDENTITY
         if (here.system_identifier, here.database) != (self._identity.system_identifier, self._identity.database):
             return "the connection now leads to another server or database than the approved one; nothing was done"
         return "the server is a standby; connect to the primary" if here.in_recovery else None
 
-    def _lock(self, executing: Connection, relid: int, on_progress: Callable[[Progress], None]) -> str | None:
-        """Never the blocking form: a session that waits in it makes the build it waits for deadlock."""
+    def _lock(
+        self, executing: Connection, relids: tuple[int, ...], on_progress: Callable[[Progress], None]
+    ) -> str | None:
+        """All tables in one order, and never the blocking form: a session that waits in it makes the build it waits for
+        deadlock.
+        """
         give_up_at = time.monotonic() + self._table_wait_s
-        params = {"namespace": LOCK_NAMESPACE, "relid": relid}
-        while True:
-            answer = row(executing, "try_lock", params)
-            if answer is not None and answer["locked"]:
-                return None
-            holder = self._lock_holder(self._open(), relid)
-            if time.monotonic() >= give_up_at:
-                return (
-                    f"process {holder} held the table for another fix for {self._table_wait_s:.0f} s; nothing was done"
-                )
-            on_progress(Progress("waiting for another fix on the table", 0, 0, "none", None, holder))
-            time.sleep(POLL_S)
+        for relid in sorted(relids):
+            while not _locked(executing, relid):
+                holder = self._lock_holder(self._open(), relid)
+                if time.monotonic() >= give_up_at:
+                    waited = f"{self._table_wait_s:.0f} s"
+                    return f"process {holder} held the table for another fix for {waited}; nothing was done"
+                on_progress(Progress("waiting for another fix on the table", 0, 0, "none", None, holder))
+                time.sleep(POLL_S)
+        return None
 
-    def _watch(self, command: Command, relid: int, on_progress: Callable[[Progress], None]) -> tuple[Status, str]:
-        """Until the command ends: progress twice a second. Ends a wait that lasts too long."""
+    def _watchdog(self, approved: Approved[Action], terms: Terms) -> _Watch | None:
+        """None for what takes no time. What the target was like before is looked at now."""
+        if approved.action.strongest < Mode.SHARE_UPDATE_EXCLUSIVE:
+            return None
+        with contextlib.suppress(Unreachable), translated(self._name):
+            schema = statements_schema(self._open())
+            return _Watch(Watchdog(terms.bounds, vitals(self._open(), 0, schema)), schema)
+        return None
+
+    def _watch(
+        self,
+        command: Command,
+        course: Course,
+        relids: tuple[int, ...],
+        watch: _Watch | None,
+        on_progress: Callable[[Progress], None],
+    ) -> tuple[Status, str]:
+        """Until the command ends: progress twice a second. Ends what waits, or makes others wait, too long."""
         last: Progress | None = None
         blocked_since: float | None = None
-        silent_since = time.monotonic()
+        silent_since = looked_at = time.monotonic()
         while not command.ended(POLL_S):
             now = time.monotonic()
             try:
                 with translated(self._name):
-                    seen = progress_of(self._open(), command.pid, relid)
+                    seen = course.now(self._open(), command.pid, relids[0] if relids else 0)
+                    if watch is not None and now - looked_at >= WATCH_EVERY_S:
+                        looked_at = now
+                        watch.look(self._open(), command)
                 silent_since = now
             except Unreachable as error:
                 if now - silent_since > SILENCE_LIMIT_S:
@@ -286,34 +400,37 @@ class FixConnection:
                 continue
             blocked_since = (blocked_since or now) if seen is not None and seen.blocked_by else None
             if blocked_since is not None and now - blocked_since > self._blocked_limit_s:
-                command.cancel()
+                command.cancel("after waiting too long for another session")
             if seen is not None and seen != last:
                 on_progress(seen)
                 last = seen
         return command.outcome()
 
+    # --- What is there ---------------------------------------------------------------------------------------
+
     def _observed(self, connection: Connection, approved: Approved[Action], execution_id: str) -> Observed:
         """First who is at it, then what is there: once nobody is at it any more, what is there stays so."""
         relid = self._relid(connection, approved)
-        if relid is None:
+        if relid is None and approved.rendered.relations:
             return Observed("absent", "the table is not there")
         pid = self._builder(connection, relid, execution_id)
         if pid is not None:
-            progress = progress_of(connection, pid, relid)
+            course = self._courses.setdefault(execution_id, Course(approved))
+            progress = course.now(connection, pid, relid or 0)
             phase = progress.phase if progress else "no progress is shown"
             return Observed("building", f"process {pid}: {phase}", pid, progress)
-        (schema, _table) = approved.rendered.relations[0]
-        index = row(connection, "index_named", {"schema": schema, "name": approved.rendered.object_name})
-        return _as_approved(index, approved)
+        claim = row(connection, "claim_moment", {"approval_id": approved.approval_id, "phase": "run"})
+        return observed(connection, approved, Since(claim["at"], claim["xid"]) if claim else None)
 
-    def _builder(self, connection: Connection, relid: int, execution_id: str) -> int | None:
+    def _builder(self, connection: Connection, relid: int | None, execution_id: str) -> int | None:
         """The backend at work for this execution. A holder of the table's lock that gives another name is another's."""
         ours = application_name(EXECUTING, execution_id)
         backend = row(connection, "executing_backend", {"application": ours})
         if backend is not None:
             return int(backend["pid"])
-        params = {"namespace": LOCK_NAMESPACE, "relid": relid}
-        holder = row(connection, "lock_holder", params)
+        if relid is None:
+            return None
+        holder = row(connection, "lock_holder", {"namespace": LOCK_NAMESPACE, "relid": relid})
         if holder is None or (holder["application"] or "").startswith(EXECUTING):
             return None
         return int(holder["pid"])
@@ -323,20 +440,43 @@ class FixConnection:
         return None if holder is None else int(holder["pid"])
 
     def _relid(self, connection: Connection, approved: Approved[Action]) -> int | None:
-        (schema, table) = approved.rendered.relations[0]
-        relation = row(connection, "relation", {"schema": schema, "table": table})
-        return None if relation is None else int(relation["relid"])
+        """Of the action's own table; None when it is gone, or the action is about none."""
+        if not approved.rendered.relations:
+            return None
+        return facts.relid_of(connection, *approved.rendered.relations[0])
 
-    def _read_back(self, approved: Approved[Action], execution_id: str, result: RunResult, *, wanted: str) -> RunResult:
+    def _relids(self, connection: Connection, approved: Approved[Action]) -> tuple[int, ...] | None:
+        """Of every table the action names, its own first; None when one is gone."""
+        found = [facts.relid_of(connection, *relation) for relation in approved.rendered.relations]
+        there = tuple(relid for relid in found if relid is not None)
+        return there if len(there) == len(found) else None
+
+    def _read_back(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        result: RunResult,
+        wanted: frozenset[str],
+        told: str = "",
+    ) -> RunResult:
         """A command's own success is not taken for it; the catalog is."""
         if result.status != "finished":
             return result
+        until = time.monotonic() + (0.0 if isinstance(approved.action, _ON_INDEXES) else READ_BACK_S)
         try:
             seen = self.inspect(approved, execution_id)
+            while seen.kind not in wanted and time.monotonic() < until:
+                time.sleep(ENDING_POLL_S)
+                seen = self.inspect(approved, execution_id)
         except Unreachable as error:
             return RunResult("unknown", error.why, result.started_at, self._clock(), result.notices)
-        status: Status = "finished" if seen.kind == wanted else "failed"
-        return RunResult(status, seen.detail, result.started_at, self._clock(), result.notices)
+        detail = "; ".join(filter(None, (told, seen.detail)))
+        if seen.kind in wanted:
+            return RunResult("finished", detail, result.started_at, self._clock(), result.notices)
+        return self._failed(result, "; ".join((detail, *result.notices)))
+
+    def _failed(self, result: RunResult, detail: str) -> RunResult:
+        return RunResult("failed", detail, result.started_at, self._clock(), result.notices)
 
     def _refused(self, why: str) -> RunResult:
         return RunResult("failed", why, self._clock(), self._clock(), ())
@@ -345,60 +485,80 @@ class FixConnection:
         return RunResult("finished", why, self._clock(), self._clock(), ())
 
 
-def progress_of(connection: Connection, pid: int, relid: int) -> Progress | None:
-    """What the server reports of a build on the table; None when it reports nothing."""
-    found = row(connection, "build_progress", {"pid": pid, "relid": relid})
-    if found is None:
-        blocker = _blocker(connection, pid)
-        return Progress("waiting for a lock", 0, 0, "none", None, blocker) if blocker is not None else None
-    phase = found["phase"] or "hidden"
-    done, total, unit = _counted(phase, found)
-    percent = round(100.0 * min(done, total) / total, 1) if total else None
-    return Progress(
-        phase, done, total, unit, percent, found["current_locker_pid"] or _blocker(connection, found["pid"])
-    )
+class _Watch:
+    """The watchdog with what it needs to look."""
+
+    def __init__(self, dog: Watchdog, schema: str | None) -> None:
+        self._dog = dog
+        self._schema = schema
+
+    def look(self, connection: Connection, command: Command) -> None:
+        seen: Vitals = vitals(connection, command.pid, self._schema)
+        objection = self._dog.objection(seen)
+        if objection is not None:
+            command.cancel(objection)
 
 
-def _blocker(connection: Connection, pid: int) -> int | None:
-    found = row(connection, "blockers", {"pid": pid})
-    return found["pids"][0] if found and found["pids"] else None
+def _claim(
+    connection: Connection, approval_id: str, phase: Phase, part: int, kind: ClaimKind, execution_id: str
+) -> bool:
+    params = {"approval_id": approval_id, "phase": phase, "part": part, "kind": kind, "execution_id": execution_id}
+    return row(connection, "claim", params) is not None
 
 
-def _counted(phase: str, found: Mapping[str, Any]) -> tuple[int, int, Any]:
-    """The counters that move in a phase (manual, "CREATE INDEX Progress Reporting"); while it sorts none does."""
-    if phase.startswith("waiting"):
-        return found["lockers_done"] or 0, found["lockers_total"] or 0, "lockers"
-    if "loading tuples" in phase:
-        return found["tuples_done"] or 0, found["tuples_total"] or 0, "tuples"
-    if "scanning" in phase:
-        return found["blocks_done"] or 0, found["blocks_total"] or 0, "blocks"
-    return 0, 0, "none"
+def _claims(approval_id: str, phase: Phase | None, execution_id: str) -> Callable[[Connection, int], str | None]:
+    """Each step but the first is claimed as a part of its own, in the session that runs it."""
+
+    def may_go_on(connection: Connection, part: int) -> str | None:
+        if phase is None or _claim(connection, approval_id, phase, part, "run", execution_id):
+            return None
+        return "the rest was given up by another executor meanwhile"
+
+    return may_go_on
 
 
-def _not_run_here(action: Action) -> str:
-    """Of the closed set this executor runs what it can also adopt, read back and clean up after."""
-    return f"{action.kind} is not run by this executor; it runs {CreateIndexConcurrently.kind} only: do it by hand"
+def _locked(executing: Connection, relid: int) -> bool:
+    answer = row(executing, "try_lock", {"namespace": LOCK_NAMESPACE, "relid": relid})
+    return bool(answer and answer["locked"])
 
 
-def _as_approved(index: Mapping[str, Any] | None, approved: Approved[Action]) -> Observed:
-    if index is None:
-        return Observed("absent", "there is no such index, and nobody is building it")
-    action = approved.action
-    same = isinstance(action, CreateIndexConcurrently) and (
-        (index["schema"], index["table"], tuple(index["columns"]), index["method"])
-        == (action.schema, action.table, action.columns, action.method)
-        and not index["unique"]
-        and not index["partial"]
-    )
-    definition = index["definition"]
-    if not same:
-        return Observed(
-            "elsewhere", f"an index of this name is not the approved one: {definition}", definition=definition
-        )
-    if index["valid"] and index["ready"]:
-        return Observed("valid", f"valid and ready: {definition}", definition=definition)
-    cost = "every write pays for it" if index["ready"] else "writes do not pay for it"
-    return Observed("invalid", f"left INVALID, {cost}: {definition}", definition=definition)
+def _transport(executing: Connection, action: Action) -> Callable[[Connection, str], list[DictRow]]:
+    """How the approved text reaches the server: as it is, or through the fence's function where the role itself may
+    not do it. Only the owner of a prepared transaction may end it, so its role is taken on.
+    """
+    if isinstance(action, RollbackPrepared):
+        found = row(executing, "prepared_named", {"gid": action.identifier})
+        if found and found["member"] and not found["own"]:
+            rows(executing, "become", {"role": found["owner"]})
+    if isinstance(action, SetRoleSetting | DropReplicationSlot):
+        performs = row(executing, "may_perform")
+        superuser = row(executing, "may_alter_system")
+        if performs and performs["allowed"] and not (superuser and superuser["superuser"]):
+            return lambda connection, step: rows(connection, "perform", {"command": step})
+    return verbatim
+
+
+def _told(approved: Approved[Action], answers: list[list[DictRow]]) -> str:
+    """What the answer of a signal adds: whether there was anybody to send it to."""
+    if not isinstance(approved.action, CancelBackend | TerminateBackend):
+        return ""
+    if answered_nothing(answers):
+        return "no signal was sent: the session is gone, does something else by now, or is protected"
+    return "the signal was sent"
+
+
+def _cleanup_steps(connection: Connection, approved: Approved[Action]) -> tuple[str, ...]:
+    """Of the approved cleanup what there is something to do for. An index that REINDEX left is dropped only while it
+    is INVALID: a valid one of that name is somebody's.
+    """
+    rendered = approved.rendered
+    if not rendered.left_over:
+        return rendered.cleanup_steps
+    found = rows(connection, "indexes_by_name", {"schema": approved.action.schema, "names": list(rendered.left_over)})
+    rebuilt = isinstance(approved.action, ReindexIndexConcurrently)
+    there = {index["name"] for index in found if not (rebuilt and index["valid"])}
+    named = zip(rendered.left_over, rendered.cleanup_steps, strict=True)
+    return tuple(step for name, step in named if name in there)
 
 
 def _ignore(_progress: Progress) -> None:

@@ -1,10 +1,21 @@
 -- What the executor asks of a target: what stands in the way of a fix, how far it is, and what it left behind.
 -- The same rules as in queries.sql.
 
+-- name: moment
+-- The server's own clock.
+SELECT clock_timestamp() AS at
+
 -- name: claim_moment
--- Whose claim it is, when it was made by the target's own clock, and how many transactions ago.
-SELECT kind::text AS kind, execution_id::text AS execution_id, at, age(xmin)::bigint AS transactions_ago
+-- Whose claim it is, when it was made by the target's own clock, and by which transaction.
+SELECT kind::text AS kind, execution_id::text AS execution_id, at, xmin::text AS xid
 FROM stanch_guard.claim WHERE approval_id = %(approval_id)s AND phase = %(phase)s AND part = 0
+
+-- name: abandon_parts
+-- The parts of a run that nobody has begun: whoever comes back to them finds them taken.
+INSERT INTO stanch_guard.claim (approval_id, phase, part, kind, execution_id)
+SELECT %(approval_id)s, %(phase)s, part, 'abandon', %(execution_id)s FROM generate_series(1, %(last)s::int) AS part
+ON CONFLICT DO NOTHING
+RETURNING part
 
 -- name: open_transactions
 -- Open transactions of this database but our own, with the tables they hold a lock on, and those that they may have
@@ -41,10 +52,11 @@ FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_namespace n ON 
 WHERE h.inhparent = %(relid)s ORDER BY n.nspname, c.relname
 
 -- name: disk_of
--- Where a table's files are, and whether the server's end of this connection is our own machine's.
+-- Where a table's files are, and whether the server's end of this connection is our own machine's. The view leaves out
+-- data_directory for who is no member of pg_read_all_settings.
 SELECT coalesce(nullif(pg_tablespace_location(coalesce(nullif(c.reltablespace, 0),
                 (SELECT dattablespace FROM pg_database WHERE datname = current_database()))), ''),
-                current_setting('data_directory', true)) AS directory,
+                (SELECT setting FROM pg_settings WHERE name = 'data_directory')) AS directory,
        inet_server_addr() IS NULL OR host(inet_server_addr()) = host(inet_client_addr()) AS same_machine
 FROM pg_class c WHERE c.oid = %(relid)s
 
@@ -137,11 +149,16 @@ SELECT phase, sample_blks_total AS total, sample_blks_scanned AS scanned FROM pg
 WHERE pid = %(pid)s
 
 -- name: indexes_by_name
--- Which of some names are indexes of one schema, and their state. xid_age: how many transactions ago its row changed.
-SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, age(i.xmin)::bigint AS transactions_ago,
-       pg_get_indexdef(x.oid) AS definition
+-- Which of some names are indexes of one schema, and their state.
+SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, pg_get_indexdef(x.oid) AS definition
 FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace JOIN pg_index i ON i.indexrelid = x.oid
 WHERE n.nspname = %(schema)s AND x.relname = ANY(%(names)s::name[])
+
+-- name: index_since
+-- An index, and whether its row is younger than a transaction: a rebuilt index is a new one that took over the name.
+SELECT i.indisvalid AS valid, age(i.xmin) < age(%(xid)s::xid) AS younger, pg_get_indexdef(x.oid) AS definition
+FROM pg_class x JOIN pg_namespace n ON n.oid = x.relnamespace JOIN pg_index i ON i.indexrelid = x.oid
+WHERE n.nspname = %(schema)s AND x.relname = %(name)s
 
 -- name: maintained
 -- How many of a table's parts that hold rows were analyzed or vacuumed since a moment; a plain table is its own part.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from agent.database.execution import Claim, Observed, Preflight, Progress, RunResult
+from agent.database.execution import Claim, Counters, Effect, Observed, Preflight, Progress, RunResult
 from agent.database.readings import READINGS, Readings
 from agent.database.snapshot import Activity, NotVisible, TargetIdentity, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent.database.execution import ClaimKind, Phase
+    from agent.database.execution import ClaimKind, Phase, Terms
     from agent.database.limits import Limits
     from agent.database.readings import Rows
     from agent.database.snapshot import Comparison, InvalidIndex, Plan, TableFacts, WhatIf
@@ -25,6 +25,8 @@ IDENTITY = TargetIdentity("shop", "7301234567890123456", "shop", 150018, in_reco
 QUIET = Workload(3.0, (), (), 0.0, resets_detected=False, not_visible=())
 IDLE = Activity({}, {}, (), 0, 97, ())
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+BEFORE = Counters(_EPOCH, 100, 50_000.0, 1_000, 900, None)
+HELPED = Effect("keep", "the statement is faster", True, 50, 500.0, 2.0, 0.9, 0.88, 50, ())
 
 
 @dataclass
@@ -53,6 +55,8 @@ class MemoryTarget:
     observed: Observed = field(default_factory=lambda: Observed("absent", "there is no such index"))
     claims: dict[tuple[str, str, int], Claim] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    terms: Terms | None = None
+    effects: list[Effect] = field(default_factory=lambda: [HELPED])
 
     def identity(self) -> TargetIdentity:
         self._answer()
@@ -134,15 +138,22 @@ class MemoryTarget:
         self._answer()
         return self.claims.get((approval_id, phase, part))
 
-    def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
+    def run(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None],
+        terms: Terms | None = None,
+    ) -> RunResult:
         self._answer()
+        self.terms = terms
         self.sent.extend(approved.rendered.steps)
         for progress in self.progress:
             on_progress(progress)
         match self.ends_as:
             case "finished":
                 self.observed = Observed("valid", "valid and ready", definition=approved.rendered.command)
-                return RunResult("finished", "valid and ready", _EPOCH, _EPOCH, ())
+                return RunResult("finished", "valid and ready", _EPOCH, _EPOCH, (), BEFORE)
             case "failed":
                 self.observed = Observed("invalid", "left INVALID", definition=approved.rendered.command)
                 return RunResult("failed", "canceling statement", _EPOCH, _EPOCH, ())
@@ -171,6 +182,11 @@ class MemoryTarget:
             for progress in self.progress:
                 on_progress(progress)
         return self._removed(approved.rendered.rollback_steps if self.observed.kind != "absent" else ())
+
+    def effect(self, approved: Approved[Action], before: Counters, terms: Terms) -> Effect:  # noqa: ARG002 - the port's
+        """The next of `effects`; the last one stays."""
+        self._answer()
+        return self.effects.pop(0) if len(self.effects) > 1 else self.effects[0]
 
     def _removed(self, steps: tuple[str, ...]) -> RunResult:
         self.sent.extend(steps)

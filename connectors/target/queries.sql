@@ -172,21 +172,6 @@ SELECT {extension}.hypopg_relation_size(%(relid)s) AS bytes
 -- HypoPG: forget all of this session's.
 SELECT {extension}.hypopg_reset()
 
--- name: facts_transactions
--- Open transactions of this database but our own, with the relations they hold a writing lock on. A NULL state is
--- hidden from us. A held snapshot of any database's session does not matter; one of this database does.
-SELECT a.pid, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS age_s,
-       coalesce(a.state, 'hidden') AS state, a.backend_xmin IS NOT NULL AS holds_snapshot,
-       a.backend_type IS NOT NULL AS visible,
-       ARRAY(SELECT ARRAY[n.nspname::text, c.relname::text] FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-             JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
-               AND l.database = a.datid AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AS writes
-FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-  AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
-  AND (a.xact_start IS NOT NULL OR a.backend_type IS NULL)
-
 -- name: facts_running
 -- What holds or waits for SHARE UPDATE EXCLUSIVE or more on a table: builds, vacuums, analyzes, DDL.
 SELECT l.pid, coalesce(
@@ -215,9 +200,8 @@ SELECT max(extract(epoch FROM replay_lag))::float8 AS replay_lag_s FROM pg_stat_
 SELECT pg_try_advisory_lock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int) AS locked
 
 -- name: unlock
--- Gives the table's lock back, and with the execution's name says that nothing more comes of this session.
-SELECT pg_advisory_unlock(%(namespace)s::int, %(relid)s::oid::int8::bit(32)::int),
-       set_config('application_name', %(application)s, false)
+-- Gives the tables' locks back, and with the executor's own name says that nothing more comes of this session.
+SELECT pg_advisory_unlock_all(), set_config('application_name', %(application)s, false)
 
 -- name: outlive_the_client
 -- A server told to look whether its client lives would end a build with us. The setting came with 14.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from guardrails.action import Action, CreateIndexConcurrently, action_to_params, render
+from guardrails.action import Action, action_to_params, render
 from guardrails.approved import Approved
 from guardrails.judge import admit
 from guardrails.permit import SigningKey, VerifyKeys, digest, proposal_document, sign
@@ -19,10 +19,11 @@ _KEY = SigningKey.generate()
 
 
 def approved(
-    action: CreateIndexConcurrently, identity: TargetIdentity, proposal: str = "P-1", approval_id: str = "A-1"
+    action: Action, identity: TargetIdentity, proposal: str = "P-1", approval_id: str | None = None
 ) -> Approved[Action]:
     """Good for an hour from now."""
     now = datetime.now(UTC)
+    approval_id = approval_id or f"A-{proposal}"
     rendered = render(action, proposal)
     target_identity = {"system_identifier": identity.system_identifier, "database": identity.database}
     document = proposal_document(

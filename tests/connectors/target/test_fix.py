@@ -39,7 +39,9 @@ from guardrails.action import CreateIndexConcurrently
 from tests.connectors.target.approval import approved
 with FixConnection(sys.argv[1], "shop") as fix:
     action = CreateIndexConcurrently("public", "orders", ("customer_id", "created_at"))
-    fix.run(approved(action, fix.identity(), sys.argv[2]), sys.argv[3], lambda progress: None)
+    approval = approved(action, fix.identity(), sys.argv[2])
+    fix.claim(approval.approval_id, "run", 0, "run", sys.argv[3])
+    fix.run(approval, sys.argv[3], lambda progress: None)
 """
 
 
@@ -68,6 +70,17 @@ def work(fix: FixConnection, action: CreateIndexConcurrently = BY_CUSTOMER, prop
     return approved(action, fix.identity(), proposal)
 
 
+def run(fix: FixConnection, approval: Approved[Action], execution_id: str = "X-1") -> RunResult:
+    """As the executor does it: claimed, then run."""
+    fix.claim(approval.approval_id, "run", 0, "run", execution_id)
+    return fix.run(approval, execution_id, _ignored)
+
+
+def roll_back(fix: FixConnection, approval: Approved[Action], execution_id: str = "X-1") -> RunResult:
+    fix.claim(approval.approval_id, "rollback", 0, "run", execution_id)
+    return fix.roll_back(approval, execution_id)
+
+
 def until(seen: Callable[[], bool]) -> None:
     for _ in range(600):
         if seen():
@@ -89,7 +102,9 @@ class InBackground(threading.Thread):
     def run(self) -> None:
         dsn, action, proposal, execution_id = self._arguments
         with FixConnection(dsn, "shop") as fix:
-            self.result = fix.run(work(fix, action, proposal), execution_id, self.seen.append)
+            approval = work(fix, action, proposal)
+            fix.claim(approval.approval_id, "run", 0, "run", execution_id)
+            self.result = fix.run(approval, execution_id, self.seen.append)
 
     def finished(self) -> RunResult:
         self.join(60)
@@ -116,6 +131,7 @@ def test_an_index_is_built_while_writes_go_on(fix: FixConnection, shop: Shop) ->
         until(lambda: written > 0)
         assert fix.preflight(approval).refusals == ()
         before = written
+        fix.claim(approval.approval_id, "run", 0, "run", "X-1")
         result = fix.run(approval, "X-1", seen.append)
         during = written - before
     finally:
@@ -123,16 +139,20 @@ def test_an_index_is_built_while_writes_go_on(fix: FixConnection, shop: Shop) ->
         writer.join()
     assert (result.status, result.detail.split(":")[0]) == ("finished", "valid and ready")
     assert during > 0
-    assert all(progress.percent is None or 0 <= progress.percent <= 100 for progress in seen)
+    percents = [progress.percent for progress in seen if progress.percent is not None]
+    assert percents == sorted(percents)
+    assert all(0 <= percent <= 99 for percent in percents)
     assert fix.inspect(approval, "X-1").kind == "valid"
 
 
 def test_a_second_run_of_the_same_proposal_builds_nothing(fix: FixConnection) -> None:
     approval = work(fix)
-    assert fix.run(approval, "X-1", _ignored).status == "finished"
-    again = fix.run(approval, "X-2", _ignored)
-    assert again.status == "failed"
-    assert "already exists" in again.detail
+    assert run(fix, approval).status == "finished"
+    again = run(fix, approval, "X-2")
+    assert (again.status, "no claim of this execution" in again.detail) == ("failed", True)
+    under_another_approval = approved(BY_CUSTOMER, fix.identity(), approval_id="A-2")
+    twice = run(fix, under_another_approval, "X-3")
+    assert (twice.status, "already exists" in twice.detail) == ("failed", True)
     assert fix.inspect(approval, "X-2").kind == "valid"
     assert any("already begins with these columns" in refusal for refusal in fix.preflight(approval).refusals)
 
@@ -205,6 +225,7 @@ def test_a_build_that_waits_too_long_for_another_session_is_ended_and_cleaned(fi
         approval = work(impatient, proposal="P-blocked")
         seen: list[Progress] = []
         with open_writer(shop) as writer:
+            impatient.claim(approval.approval_id, "run", 0, "run", "X-blocked")
             result = impatient.run(approval, "X-blocked", seen.append)
         assert result.status == "failed"
         assert "waiting too long" in result.detail
@@ -228,16 +249,16 @@ def test_two_fixes_of_one_table_run_one_after_the_other(fix: FixConnection, shop
 
 def test_a_rollback_takes_the_index_away_again(fix: FixConnection) -> None:
     approval = work(fix)
-    assert fix.roll_back(approval, "X-1").detail == "it is gone already"
-    assert fix.run(approval, "X-1", _ignored).status == "finished"
+    assert roll_back(fix, approval).detail == "it is gone already"
+    assert run(fix, approval).status == "finished"
     assert fix.clean(approval, "X-1").status == "failed"
-    assert fix.roll_back(approval, "X-1").status == "finished"
+    assert roll_back(fix, approval).status == "finished"
     assert fix.inspect(approval, "X-1").kind == "absent"
 
 
 def test_names_with_quotes_percent_signs_and_umlauts_are_kept_as_they_are(fix: FixConnection) -> None:
     approval = work(fix, CreateIndexConcurrently("public", "Bestellung Ü%", ('Kunde "K" %s',)))
-    assert fix.run(approval, "Ü" * 40, _ignored).status == "finished"
+    assert run(fix, approval, "Ü" * 40).status == "finished"
     assert fix.inspect(approval, "Ü" * 40).kind == "valid"
 
 
@@ -246,10 +267,11 @@ def test_a_longest_possible_name_is_not_cut_into_another(fix: FixConnection, adm
     admin.execute(f'CREATE TABLE public."{name}" AS SELECT 1 AS a')
     admin.execute(f'ALTER TABLE public."{name}" OWNER TO shop_owner')
     approval = work(fix, CreateIndexConcurrently("public", name, ("a",)))
-    assert fix.run(approval, "X-1", _ignored).status == "finished"
+    assert run(fix, approval).status == "finished"
     admin.execute(f'DROP TABLE public."{name}"')
     assert fix.inspect(approval, "X-1").kind == "absent"
-    assert fix.run(approval, "X-2", _ignored).detail == "the table is not there any more; nothing was done"
+    again = approved(approval.action, fix.identity(), approval_id="A-2")
+    assert run(fix, again).detail == "the table is not there any more; nothing was done"
 
 
 def test_a_target_nobody_looked_at_is_not_touched(shop: Shop, fix: FixConnection) -> None:
@@ -264,7 +286,7 @@ def test_after_its_time_nothing_is_started(shop: Shop, fix: FixConnection) -> No
     approval = work(fix)
     with FixConnection(shop.fix, "shop", clock=lambda: approval.start_by) as late:
         late.identity()
-        assert "time to start has passed" in late.run(approval, "X-1", _ignored).detail
+        assert "time to start has passed" in run(late, approval).detail
     assert fix.inspect(approval, "X-1").kind == "absent"
 
 
