@@ -48,7 +48,8 @@ class Context:
     recent: Recent = field(default_factory=Recent)
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
+    """Asynchronous, for FastAPI sends any other dependency to a thread and back."""
     held: Context = request.app.state.context
     return held
 

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 """How late a step can be when every hint is lost."""
+RELAY_GAP_S = 0.02
 GRACE_S = 1.5
 """A published step that nobody took in this time is run by whoever polls."""
 SEAL_S = 0.3
@@ -48,13 +49,17 @@ PUBLISHED: tuple[Queue, ...] = ("agent", "causal", "execute")
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A body run again and again on a thread of its own, at most every period_s, sooner when woken."""
+    """A body run again and again on a thread of its own, at most every period_s, sooner when woken.
+
+    gap_s: the least time between two turns, so that what comes in a burst is done in one.
+    """
 
     name: str
     body: Callable[[], float | None]
     period_s: float
     wake: threading.Event
     stop: threading.Event
+    gap_s: float = 0.0
 
     def start(self) -> threading.Thread:
         thread = threading.Thread(target=self._turn, name=self.name, daemon=True)
@@ -71,6 +76,8 @@ class Loop:
                 log.warning("loop waits", loop=self.name, error=str(error))
             except Exception:  # the loop boundary: a defect in one turn must not end the loop
                 log.exception("loop turn failed", loop=self.name)
+            if self.gap_s:
+                self.stop.wait(self.gap_s)
             self.wake.wait(wait_s)
             self.wake.clear()
 
@@ -112,7 +119,7 @@ def relay(store: Store, app: Celery, stop: threading.Event) -> Loop:
             due = tx.one("next_due")
         return due["in_s"] if due else None
 
-    return Loop("relay", body, POLL_S, threading.Event(), stop)
+    return Loop("relay", body, POLL_S, threading.Event(), stop, RELAY_GAP_S)
 
 
 def expirer(runner: Runner, policy: Policy, stop: threading.Event) -> Loop:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -26,7 +27,12 @@ MOST_WAITING = 2_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 SHARE = 0.5
 """Of the waiting room for one source: a storm from one must leave a place for the others."""
-MOST_TOGETHER = 256
+MOST_TOGETHER = 64
+MOST_BYTES_TOGETHER = 1024 * 1024
+"""What shares a commit shares an intake step too, which should not take long."""
+BUSY = 4
+GATHER_S = 0.004
+"""After more than BUSY deliveries at once, the next ones are given this long to gather: fewer, larger commits."""
 CONNECT_TIMEOUT_S = 3
 ANSWER_WITHIN_S = 4.0
 """PagerDuty hangs up after 5 s. A delivery that is stored later than this is sent again and found to be there."""
@@ -117,10 +123,14 @@ class Inbox:
 
     def _next(self) -> list[_Waiting]:
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_TOGETHER))]
-            for one in batch:
+            batch: list[_Waiting] = []
+            size = 0
+            while self._queue and len(batch) < MOST_TOGETHER and size < MOST_BYTES_TOGETHER:
+                one = self._queue.popleft()
+                batch.append(one)
+                size += len(one.delivery.body)
                 self._counts[one.delivery.source] -= 1
-                self._bytes -= len(one.delivery.body)
+            self._bytes -= size
             if not self._queue:
                 self._some.clear()
         # Whoever was told "not in time" sends it again: writing it twice would only make the others later.
@@ -132,6 +142,8 @@ class Inbox:
             batch = self._next()
             if batch:
                 _answer(batch, self._store_all(batch))
+                if len(batch) > BUSY:
+                    time.sleep(GATHER_S)
             with self._lock:
                 if self._queue:
                     continue

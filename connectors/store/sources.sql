@@ -1,8 +1,8 @@
 -- What sources bring, and what goes back to them.
 
 -- name: accept
--- Many deliveries in one round trip: each body with its intake step, in the one transaction that the statement is. A
--- delivery that is there already is left out of the answer.
+-- Many deliveries in one round trip, with one intake step for all of them, in the one transaction that the statement is.
+-- A delivery that is there already is left out of the answer.
 WITH given AS (
     SELECT * FROM unnest(%(receipts)s::uuid[], %(sources)s::text[], %(headers)s::text[], %(bodies)s::bytea[],
                          %(event_keys)s::text[], %(delivery_keys)s::text[])
@@ -13,7 +13,10 @@ WITH given AS (
     ON CONFLICT DO NOTHING
     RETURNING id, receipt
 ), stepped AS (
-    INSERT INTO stanch.step (kind, queue, args) SELECT 'intake', 'agent', jsonb_build_object('inbox', id) FROM taken
+    INSERT INTO stanch.step (kind, queue, args)
+    SELECT 'intake', 'agent', CASE WHEN count(*) = 1 THEN jsonb_build_object('inbox', min(id))
+                                   ELSE jsonb_build_object('inboxes', jsonb_agg(id ORDER BY id)) END
+    FROM taken HAVING count(*) > 0
 )
 SELECT receipt FROM taken
 
@@ -86,7 +89,8 @@ WHERE id = %(id)s AND incident_id = %(incident)s
 
 -- name: pagerduty_later
 UPDATE stanch.pagerduty_incident
-SET next_at = clock_timestamp() + make_interval(secs => %(after_s)s), error = %(error)s
+SET next_at = clock_timestamp() + make_interval(secs => %(after_s)s), error = %(error)s,
+    acknowledged_as = coalesce(%(acknowledged_as)s, acknowledged_as)
 WHERE id = %(id)s
 
 -- name: pagerduty_of
@@ -96,6 +100,10 @@ WHERE incident_id = %(incident)s ORDER BY id
 -- name: add_pagerduty_sent
 INSERT INTO stanch.pagerduty_sent (pagerduty_id, incident_id, what, text)
 VALUES (%(id)s, %(incident)s, %(what)s, %(text)s)
+
+-- name: pagerduty_sent
+SELECT what, text, at FROM stanch.pagerduty_sent
+WHERE pagerduty_id = %(id)s AND incident_id = %(incident)s ORDER BY id
 
 -- name: pagerduty_waiting
 SELECT count(*) AS waiting, max(p.error) AS error

@@ -33,11 +33,28 @@ OWN_NAMES = "alertmanager"
 
 
 def intake(configuration: Configuration) -> Handler:
-    """Reads one inbox row. A body that cannot be read is quarantined: visible, never retried, never lost."""
+    """Reads the inbox rows that were stored together. A body that cannot be read is quarantined: visible, never
+    retried, never lost.
+    """
 
     def handle(held: Held) -> Save:
+        together = held.step.args.get("inboxes")
+        if together is None:
+            return one(held, held.step.args["inbox"])
+        if held.step.attempts > 1:
+            return _apart(together)
+        saves = [one(held, number) for number in together]
+
+        def save(tx: Transaction) -> Event | None:
+            for each in saves:
+                each(tx)
+            return None
+
+        return save
+
+    def one(held: Held, number: int) -> Save:
         with held.runner.store.transaction() as tx:
-            row = tx.one("inbox", id=held.step.args["inbox"])
+            row = tx.one("inbox", id=number)
         if row is None:
             raise Unreachable("store", "the inbox row is gone", permanent=True)
         try:
@@ -46,6 +63,17 @@ def intake(configuration: Configuration) -> Handler:
             return _quarantine(row, str(error))
 
     return handle
+
+
+def _apart(together: Sequence[int]) -> Save:
+    """What failed together is tried apart, so that one body the store refuses takes no other with it."""
+
+    def save(tx: Transaction) -> Event | None:
+        for number in together:
+            tx.add_step(None, Step("intake", "agent", {"inbox": number}))
+        return None
+
+    return save
 
 
 def _read(work: _Intake) -> Save:

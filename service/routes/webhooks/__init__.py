@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from service.routes.webhooks import alertmanager, changes, generic, grafana, pagerduty
-from service.routes.webhooks.door import MAX_BODY_BYTES
+from service.routes.webhooks.door import MAX_BODY_BYTES, router
 
-__all__ = ["MAX_BODY_BYTES", "router"]
-
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
-for noun in (alertmanager, pagerduty, grafana, generic, changes):
-    router.include_router(noun.router)
+__all__ = ["MAX_BODY_BYTES", "alertmanager", "changes", "generic", "grafana", "pagerduty", "router"]

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response, status
+from fastapi import HTTPException, Path, Request, Response, status
 
-from service.context import Held
-from service.routes.webhooks.door import ANSWERS, bearer, json_body, receive, unauthorised
+from service.routes.webhooks.door import ANSWERS, bearer, held_by, json_body, receive, router, unauthorised
 
-router = APIRouter()
 EXAMPLE = {"check": "disk", "state": "critical", "host": {"service": "checkout"}}
 
 
 @router.post(
-    "/generic/{source}",
+    "/webhooks/generic/{source}",
     status_code=status.HTTP_202_ACCEPTED,
     responses=ANSWERS,
     openapi_extra=json_body("Whatever the source's mapping in stanch.yaml reads", EXAMPLE),
 )
-async def generic(request: Request, held: Held, source: Annotated[str, Path(max_length=40)]) -> Response:
+async def generic(request: Request, source: Annotated[str, Path(max_length=40)]) -> Response:
     """JSON of a source declared in stanch.yaml. The Bearer token must be that source's."""
+    held = held_by(request)
     whose = bearer(request, held, "generic")
     configuration = held.ports.configuration
     if source not in configuration.sources or configuration.kind_of(source) != "generic":

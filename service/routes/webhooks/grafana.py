@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import Request, Response, status
 
 from connectors.grafana import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_by
 from connectors.store.inbox import Delivery
-from service.context import Held
 from service.routes.webhooks.door import (
     ANSWERS,
+    held_by,
     json_body,
     kept_headers,
     opened,
     read_body,
     receive,
+    router,
     store,
     unauthorised,
 )
 
-router = APIRouter()
 EXAMPLE = {"version": "1", "groupKey": "{}:{}", "orgId": 1, "alerts": []}
 
 
 @router.post(
-    "/grafana",
+    "/webhooks/grafana",
     status_code=status.HTTP_202_ACCEPTED,
     responses=ANSWERS,
     openapi_extra=json_body("The payload of a webhook contact point of Grafana's unified alerting", EXAMPLE),
 )
-async def grafana(request: Request, held: Held) -> Response:
+async def grafana(request: Request) -> Response:
     """A contact point's notification: Bearer token, or the body signed with it (HMAC)."""
+    held = held_by(request)
     hook = opened(request, held, "grafana")
     source = hook.source_of_bearer(request.headers.get("authorization", ""))
     if source is not None:
