@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.database.readings import number
-from agent.database.snapshot import NotVisible
+from agent.database.snapshot import NotVisible, Plan
 
 if TYPE_CHECKING:
     from agent.database.reader import TargetReader
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 12
 """Statements whose texts are asked for, by each way of being busy."""
+PLANNED = 5
+PLANNED_SHARE = 0.05
+"""Of the time in the window; what takes less is not looked at more closely."""
 _BUSY_BY = ("total_exec_ms", "rows", "temp_blks_written", "calls")
 BLOCK_BYTES = 8192  # BLCKSZ, which hardly anybody changes; pg_stat_statements counts in it
 
@@ -60,6 +63,30 @@ def with_texts(readings: Readings, reader: TargetReader) -> Readings:
     if not queryids:
         return readings.with_rows("statement_texts", ())
     return readings.with_rows("statement_texts", reader.asked("statement_texts", {"queryids": queryids}))
+
+
+def with_plans(readings: Readings, reader: TargetReader) -> Readings:
+    """A follow_up: also the generic plans of the few statements that take most of the time."""
+    readings = with_texts(readings, reader)
+    statements = ran(readings)
+    if "statement_plans" in readings.now or isinstance(statements, NotVisible):
+        return readings
+    rows: list[Row] = []
+    for statement in statements[:PLANNED]:
+        if statement.share >= PLANNED_SHARE:
+            plan = reader.explain(statement.query, statement.user)
+            seen = {"why": plan.why} if isinstance(plan, NotVisible) else {"root": plan.root}
+            rows.append({"userid": statement.userid, "queryid": statement.queryid, "root": None, "why": "", **seen})
+    return readings.with_rows("statement_plans", tuple(rows))
+
+
+def plan_of(readings: Readings, statement: Ran) -> Plan | None:
+    """The generic plan that with_plans() asked for; None when it was not to be had."""
+    rows = readings.rows("statement_plans")
+    for row in () if isinstance(rows, NotVisible) else rows:
+        if (row["userid"], row["queryid"]) == (statement.userid, statement.queryid) and row["root"]:
+            return Plan(row["root"])
+    return None
 
 
 def ran(readings: Readings) -> tuple[Ran, ...] | NotVisible:
