@@ -35,7 +35,12 @@ EVERYTHING: dict[str, Any] = {
         "graph": [["web", "shop"]],
     },
     "secrets": {"diagnose": "stanch-diagnose", "fix": "stanch-fix"},
-    "serve": {"replicas": 3, "podDisruptionBudget": True},
+    "serve": {
+        "replicas": 3,
+        "podDisruptionBudget": True,
+        "secretKeys": ["PAGERDUTY_SECRETS", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "OIDC_CLIENT_SECRET"],
+        "settings": {"SLACK_CHANNEL": "C0123456789", "OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "stanch"},
+    },
     "service": {"type": "LoadBalancer", "port": 8080},
     "ingress": {
         "enabled": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -64,3 +65,23 @@ def test_the_keys_made_as_the_guide_says_are_a_pair_that_the_processes_read(tmp_
     )
     signing = SigningKey.from_text((tmp_path / "signing.key").read_text())
     assert VerifyKeys.from_text((tmp_path / "verify.keys").read_text()).key_ids == {signing.key_id}
+
+
+SET_BY_THE_CHART = {"store_dsn", "broker_url", "alertmanager_tokens", "signing_key", "verify_keys", "config",
+                    "data_dir", "public_url", "prometheus_url", "api_tokens_file", "bind_host", "bind_port"}  # fmt: skip
+OF_NO_CHART = {"dev_login", "api_token"}
+"""A login without a password is for a loopback address, and the command line's own token for a person's machine."""
+
+
+def test_every_other_setting_of_serve_can_be_given_through_the_values() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["serve"]["properties"]
+    secret = {name.lower() for name in schema["secretKeys"]["items"]["enum"]}
+    plain = {name.lower() for name in schema["settings"]["propertyNames"]["enum"]}
+    assert secret == (SECRETS & set(Settings.model_fields)) - SET_BY_THE_CHART - OF_NO_CHART
+    assert plain == set(Settings.model_fields) - SECRETS - SET_BY_THE_CHART
+
+
+def test_a_setting_of_the_values_reaches_serve_and_no_other_process() -> None:
+    release = render(EVERYTHING)
+    assert release.env("serve")["STANCH_SLACK_CHANNEL"] == "C0123456789"
+    assert all("STANCH_SLACK_CHANNEL" not in release.env(process) for process in PROCESSES if process != "serve")
