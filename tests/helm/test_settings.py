@@ -68,7 +68,8 @@ def test_the_keys_made_as_the_guide_says_are_a_pair_that_the_processes_read(tmp_
 
 
 SET_BY_THE_CHART = {"store_dsn", "broker_url", "alertmanager_tokens", "signing_key", "verify_keys", "config",
-                    "data_dir", "public_url", "prometheus_url", "api_tokens_file", "bind_host", "bind_port"}  # fmt: skip
+                    "data_dir", "public_url", "prometheus_url", "api_tokens_file", "bind_host",
+                    "bind_port"}  # fmt: skip
 OF_NO_CHART = {"dev_login", "api_token"}
 """A login without a password is for a loopback address, and the command line's own token for a person's machine."""
 
