@@ -47,7 +47,7 @@ class Bolt:
         self._work = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack")
         self._quick = ThreadPoolExecutor(QUICK, thread_name_prefix="slack-quick")
         logger = logging.getLogger("stanch.slack")
-        client = AsyncWebClient(token=token, base_url=api_url, logger=logger)
+        client = AsyncWebClient(base_url=api_url, logger=logger)
 
         async def authorize() -> AuthorizeResult:
             """Asks nobody: an acknowledgement waits for no call of ours. Whose click it is, is asked afterwards."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import threading
 import time
@@ -54,9 +55,10 @@ class Channel:
         slack = Slack.at(settings.bot_token, settings.api_url)
         people = People(settings.people.team, settings.people.people, settings.people.usergroup)
         policy = held.ports.configuration.rules
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.reconciler = Reconciler(
             self.store, slack, settings.channel, look=self._look, policy=policy, people=people,
-            public_url=held.ports.public_url, owner=f"{socket.gethostname()}:{os.getpid()}", clock=clock,
+            public_url=held.ports.public_url, owner=owner, clock=clock,
         )  # fmt: skip
         self.loop = Loop("slack", self.reconciler.turn, POLL_S, threading.Event(), self._stop)
         clicks = Clicks(

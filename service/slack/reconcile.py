@@ -199,8 +199,9 @@ class Reconciler:
         yield Wanted("incident", "", f"{case.state}:{len(case.facts)}", 2, messages.incident(case))
         for (row, _), fix in zip(seen.approvals, fixes, strict=True):
             before = posted.get(("approval", fix.approval_id))
-            stage = f"{fix.stage}:{len(fix.decided)}:{fix.replaced_by}"
-            frozen = fix.stage in cases.FROZEN and before is not None and before["stage"] == stage
+            frozen = fix.stage in cases.FROZEN and before is not None and before["stage"] == fix.stage
+            moves = f":{len(fix.decided)}:{fix.replaced_by}:{seen.paused is not None}"
+            stage = fix.stage.value if fix.stage in cases.FROZEN else f"{fix.stage}{moves}"
             if not frozen:
                 rank = 0 if fix.stage in messages.WAITING or (before and before["ts"]) else 1
                 yield Wanted("approval", fix.approval_id, stage, rank, messages.approval(case, fix))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import SecretStr
 
+from agent.incident import Conclusion
 from lab.slack import workspace as slack
 from lab.slack.workspace import Workspace, command_form, form, signed
 from service.slack.channel import Channel
@@ -96,6 +97,15 @@ class Scene:
         self.turn()
         return number, approval, self.proposal(approval)
 
+    def conclude(self, number: int) -> None:
+        """As an investigation would have left it: the cause, for which the skill names the fix."""
+        conclusion = Conclusion("missing_index", "Missing index", 0.9, 0.8, 0.95, None)
+        working = replace(self.world.incident(number).working, conclusion=conclusion).as_data()
+        self.world.database.run(
+            "UPDATE stanch.incident SET working = %s::jsonb, version = version + 1 WHERE id = %s",
+            (json.dumps(working), number),
+        )
+
     def refusals(self, number: int | None) -> list[dict[str, Any]]:
         rows = self.world.database.run(
             "SELECT actor, data FROM stanch.audit WHERE action = 'DecisionRefused'"
@@ -132,7 +142,7 @@ def configuration(place: Path, **changes: Any) -> Path:
         **changes,
     }
     path = place / "slack.yaml"
-    path.write_text(json.dumps(document) if not document else yaml.safe_dump(document), encoding="utf-8")
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
     return path
 
 

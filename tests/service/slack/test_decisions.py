@@ -256,6 +256,7 @@ def test_looking_again_at_what_expired_is_for_responders(scene: Scene) -> None:
 
 def test_editing_voids_what_waited_and_asks_for_a_judgement(scene: Scene) -> None:
     number, approval, message = scene.waiting()
+    scene.conclude(number)
     opened = len(scene.workspace.views)
     scene.press(message, "rem_edit")
     until(lambda: len(scene.workspace.views) > opened)
