@@ -11,7 +11,7 @@ from guardrails.sql.functions import OTHER_BUILT_IN, READABLE, READABLE_ANYWHERE
 from guardrails.sql.identifier import KEYWORDS
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
-from guardrails.sql.readonly import SELECT_ALL_FROM, TYPES
+from guardrails.sql.readonly import SELECT_ALL_FROM, TYPES, is_grammar, names_columns
 from guardrails.sql.statement import Draft
 from guardrails.sql.tree import tree
 
@@ -44,10 +44,8 @@ _LOOKED_AT: dict[type, bool] = {}
 """Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
 _ROW_LOCKS = frozenset({"update", "share", "no", "key"})
 _REACH_CHILDREN = frozenset({"update", "delete"})
-_SYNTAX = KEYWORDS | frozenset(
-    {"by", "over", "filter", "sets", "rollup", "cube", "materialized", "repeatable", "zone", "escape", "first", "next"}
-    | {"within", "varying", "range", "rows", "groups", "of", "set", "excluded", "matched", "insert", "conflict"}
-)
+_GRAMMAR_OF_WRITES = {"conflict": frozenset({"on"}), "insert": frozenset({"then"})}
+"""Words before a bracket that only statements with these before them have."""
 
 
 def read_query(tokens: tuple[Token, ...]) -> Draft:
@@ -175,11 +173,11 @@ def _written(table: exp.Expression | str) -> str:
 
 def _calls(tokens: tuple[Token, ...], draft: Draft) -> None:
     """A function may lock what it likes; only those we know are believed not to."""
-    for token, after in pairwise(tokens):
-        if after.text != "(" or token.kind not in ("word", "name"):
+    for index, token in enumerate(tokens[:-1]):
+        if tokens[index + 1].text != "(" or token.kind not in ("word", "name"):
             continue
         name = token.value
-        if name in READABLE or name in READABLE_ANYWHERE or name in TYPES or (token.kind == "word" and name in _SYNTAX):
+        if name in READABLE or name in READABLE_ANYWHERE or name in TYPES or _calls_nothing(tokens, index):
             continue
         if name in _SEQUENCE_FUNCTIONS:
             draft.locks.append((UNKNOWN_RELATIONS, Mode.ROW_EXCLUSIVE))
@@ -191,3 +189,27 @@ def _calls(tokens: tuple[Token, ...], draft: Draft) -> None:
         else:
             draft.locks.append((UNKNOWN_RELATIONS, Mode.ACCESS_EXCLUSIVE))
             draft.does("call_unknown", detail=name)
+
+
+def _calls_nothing(tokens: tuple[Token, ...], index: int) -> bool:
+    """Whether the word before a bracket is grammar, the table of INSERT INTO, or an alias with columns."""
+    token, before = tokens[index], tokens[index - 1] if index else None
+    if before is not None and before.text == ".":
+        return _is_target(tokens, index)
+    if before is not None and before.kind == "word" and before.value == "as":
+        return True
+    if token.kind == "word":
+        if is_grammar(token.value, before):
+            return True
+        if before is not None and before.value in _GRAMMAR_OF_WRITES.get(token.value, ()):
+            return True
+        if token.value == "set" and before is not None and before.value != "(":
+            return before.value == "update" or before.kind == "name" or before.value not in KEYWORDS
+    return _is_target(tokens, index) or names_columns(tokens, index)
+
+
+def _is_target(tokens: tuple[Token, ...], index: int) -> bool:
+    """The perhaps qualified name after INSERT INTO."""
+    while index > 1 and tokens[index - 1].text == ".":
+        index -= 2
+    return index > 1 and tokens[index - 1].value == "into" and tokens[index - 2].value == "insert"

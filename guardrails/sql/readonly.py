@@ -87,6 +87,8 @@ _BLOCKED_KEYWORDS = frozenset(
     {"into", "xmlparse", "xmlserialize", "xmltable", "xmlpi", "xmlroot", "xmlexists", "json_table"}
 )
 _BEFORE_STRING = KEYWORDS | frozenset({"by", "escape", "zone", "range", "rows", "groups", "uescape"})
+_MATERIALIZED = frozenset({"not", "materialized"})
+_BEGINS_A_QUERY = frozenset({"select", "with", "values", "table", "insert", "update", "delete", "merge", "("})
 _WRITES = frozenset(
     {"insert", "update", "delete", "merge", "create", "drop", "alter", "copy", "truncate", "do", "call"}
 )
@@ -198,11 +200,11 @@ def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
     if before is not None and before.text == ".":
         _check_qualified(tokens, index)
         return
-    if token.kind == "word" and _is_grammar(token.value, before):
+    if token.kind == "word" and is_grammar(token.value, before):
         return
     if before is not None and before.kind == "word" and before.value == "as":
         return
-    if token.value in aliases and token.value not in OTHER_BUILT_IN and _only_names(tokens, index + 2):
+    if token.value in aliases and token.value not in OTHER_BUILT_IN and names_columns(tokens, index):
         return
     if token.value == "current_setting":
         _check_setting(tokens[index + 2 : index + 4])
@@ -210,7 +212,7 @@ def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
     check_function_name(token.value)
 
 
-def _is_grammar(word: str, before: Token | None) -> bool:
+def is_grammar(word: str, before: Token | None) -> bool:
     """Whether the bracket after this unquoted word belongs to the grammar or to a type, not to a function."""
     if word in _CALLED_KEYWORDS or word in TYPES:
         return True
@@ -311,15 +313,28 @@ def _check_attribute(tokens: Sequence[Token], dot: int) -> None:
         raise Blocked(f"the attribute {name.value} may be a call of that function")
 
 
-def _only_names(tokens: Sequence[Token], index: int) -> bool:
+def names_columns(tokens: Sequence[Token], index: int) -> bool:
+    """Whether `name (a, b)` here gives an alias or a WITH query its columns, and so calls nothing."""
+    closing = _end_of_names(tokens, index + 2)
+    if closing is None or not index:
+        return False
+    before = tokens[index - 1]
+    if before.value in ("with", "recursive", ","):
+        after = [token.value for token in tokens[closing + 1 : closing + 5] if token.value not in _MATERIALIZED]
+        return after[:2] == ["as", "("] and after[2:3] != [] and after[2] in _BEGINS_A_QUERY
+    return before.value == "as" or (before.value not in _BEFORE_STRING and _after_an_operand(before))
+
+
+def _end_of_names(tokens: Sequence[Token], index: int) -> int | None:
+    """Where the bracket closes round nothing but names divided by commas."""
     while index < len(tokens) and tokens[index].kind in ("word", "name"):
         index += 1
         if index < len(tokens) and tokens[index].text == ")":
-            return True
+            return index
         if index >= len(tokens) or tokens[index].text != ",":
-            return False
+            return None
         index += 1
-    return False
+    return None
 
 
 def _explained(tokens: tuple[Token, ...]) -> tuple[Token, ...]:

@@ -75,6 +75,16 @@ PLACES = (
 )
 
 WRITTEN = r"""
+SELECT * FROM (SELECT 1) AS sha2(a), LATERAL (SELECT sha2(a)) z
+SELECT 1, sha2(a) FROM (SELECT 1) sha2(a)
+SELECT 1, sha2(a) AS (b) FROM (SELECT 1) sha2(a)
+SELECT * FROM (SELECT 1) sha2(a), LATERAL sha2(a) AS (b int)
+SELECT sum(1) OVER (ORDER BY a ROWS sha2(a) PRECEDING) FROM (SELECT 1) sha2(a)
+SELECT sum(1) OVER (ORDER BY a RANGE levenshtein(a) PRECEDING) FROM (SELECT 1) levenshtein(a)
+SELECT 1 FROM (SELECT 1) sha2(a) WHERE a LIKE b ESCAPE sha2(a)
+SELECT now() AT TIME ZONE sha2(a) FROM (SELECT 'x') sha2(a)
+WITH sha2(a) AS (SELECT 1) SELECT sha2(a) FROM sha2
+WITH sha2(a) AS (SELECT 1) SELECT 1 FROM sha2, sha2(a) AS (SELECT int)
 DELETE FROM t
 INSERT INTO t VALUES (1)
 UPDATE t SET a = 1
