@@ -10,7 +10,7 @@ SELECT current_setting('default_transaction_read_only') AS read_only, current_se
 -- pg_blocking_pids() holds up the lock manager. waits_for_strong_lock: it wants a lock that stops others' reads or
 -- writes of a table. waitstart came with 14; before, a wait is no older than its statement.
 SELECT a.pid, coalesce(a.datname::text, '') AS database, coalesce(a.usename::text, '') AS "user",
-       coalesce(a.application_name, '') AS application, coalesce(a.client_addr::text, '') AS client,
+       coalesce(a.application_name, '') AS application, coalesce(host(a.client_addr), '') AS client,
        coalesce(a.backend_type, 'client backend') AS backend_type, coalesce(a.state, 'hidden') AS state,
        a.wait_event_type, a.wait_event,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS xact_age_s,
@@ -48,15 +48,17 @@ WHERE name IN ('archive_mode', 'autovacuum', 'autovacuum_freeze_max_age', 'autov
                'vacuum_cost_limit', 'vacuum_cost_page_miss', 'wal_segment_size', 'work_mem')
 
 -- name: read_prepared
--- Prepared transactions, and who waits for a lock of theirs: such a lock has no process, and its virtual transaction is
--- -1/ and the transaction's id.
+-- Prepared transactions, and who waits for a lock of theirs: such locks have no process, and the virtual transaction of
+-- the lock on the transaction's own id.
 SELECT p.gid, p.database::text AS database, p.owner::text AS owner,
        extract(epoch FROM clock_timestamp() - p.prepared)::float8 AS age_s, age(p.transaction) AS xid_age,
-       ARRAY(SELECT DISTINCT w.pid FROM pg_locks h JOIN pg_locks w ON NOT w.granted AND w.pid IS NOT NULL
+       ARRAY(SELECT DISTINCT w.pid FROM pg_locks x
+             JOIN pg_locks h ON h.granted AND h.pid IS NULL AND h.virtualtransaction = x.virtualtransaction
+             JOIN pg_locks w ON NOT w.granted AND w.pid IS NOT NULL
                  AND w.locktype = h.locktype AND w.transactionid IS NOT DISTINCT FROM h.transactionid
                  AND w.database IS NOT DISTINCT FROM h.database AND w.relation IS NOT DISTINCT FROM h.relation
                  AND w.page IS NOT DISTINCT FROM h.page AND w.tuple IS NOT DISTINCT FROM h.tuple
-             WHERE h.granted AND h.pid IS NULL AND h.virtualtransaction = '-1/' || p.transaction
+             WHERE x.granted AND x.pid IS NULL AND x.locktype = 'transactionid' AND x.transactionid = p.transaction
              ORDER BY w.pid) AS blocks
 FROM pg_prepared_xacts p ORDER BY p.prepared LIMIT 100
 
@@ -72,7 +74,7 @@ FROM pg_replication_slots s ORDER BY retained_bytes DESC NULLS LAST LIMIT 100
 -- name: read_standbys
 -- Who streams from here and how far behind in bytes; state NULL is hidden from us.
 SELECT r.pid, coalesce(r.usename::text, '') AS "user", coalesce(r.application_name, '') AS application,
-       coalesce(r.client_addr::text, '') AS client, r.state, r.sync_state, age(r.backend_xmin) AS backend_xmin_age,
+       coalesce(host(r.client_addr), '') AS client, r.state, r.sync_state, age(r.backend_xmin) AS backend_xmin_age,
        pg_wal_lsn_diff(p.lsn, r.sent_lsn)::bigint AS sent_behind_bytes,
        pg_wal_lsn_diff(p.lsn, r.flush_lsn)::bigint AS flush_behind_bytes,
        pg_wal_lsn_diff(p.lsn, r.replay_lsn)::bigint AS replay_behind_bytes,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from connectors.embedded.postgres import EmbeddedPostgres
+from connectors.embedded.account import unprivileged_account
+from connectors.embedded.postgres import EmbeddedPostgres, find_binaries
+from connectors.embedded.process import plain_environment
 from guardrails.fence import Fence
+from lab.provoke.standby import standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +26,9 @@ if TYPE_CHECKING:
 DATABASE = "shop"
 SETTINGS = {
     "fsync": "off",
-    "autovacuum": "off",
+    # On, as everywhere, and never about to come by itself.
+    "autovacuum": "on",
+    "autovacuum_naptime": "2147483s",
     "shared_preload_libraries": "pg_stat_statements",
     "wal_level": "logical",
     "max_prepared_transactions": "10",
@@ -36,6 +43,7 @@ _SEED = """
 CREATE EXTENSION pg_stat_statements;
 CREATE ROLE shop_owner NOLOGIN;
 CREATE ROLE shop_app LOGIN PASSWORD 'app' IN ROLE pg_read_all_data, pg_write_all_data;
+CREATE ROLE shop_deploy LOGIN PASSWORD 'deploy' IN ROLE shop_owner;
 GRANT CREATE ON SCHEMA public TO shop_owner;
 SET ROLE shop_owner;
 CREATE TABLE public.orders AS
@@ -55,6 +63,9 @@ class TroubledServer:
     """Start it, provoke, diagnose, stop it. DSNs by role: admin is the superuser, app the shop's own role."""
 
     def __init__(self, group: ProcessGroup, place: Path, *, binaries: Binaries | None = None) -> None:
+        self._group = group
+        self._place = place
+        self._binaries = binaries or find_binaries()
         self.postgres = EmbeddedPostgres(
             group,
             "troubled",
@@ -62,7 +73,7 @@ class TroubledServer:
             log_path=place / "postgres.log",
             progress=_silent,
             settings=SETTINGS,
-            binaries=binaries,
+            binaries=self._binaries,
         )
 
     def start(self) -> None:
@@ -74,6 +85,8 @@ class TroubledServer:
             for role in _ROLES:
                 connection.execute(f"ALTER ROLE stanch_{role} PASSWORD 'secret-{role}'")
             connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stanch_diagnose")
+            # Sessions are ended by start time, which PostgreSQL shows to members of pg_read_all_stats only.
+            connection.execute("GRANT pg_read_all_stats TO stanch_signal")
             connection.execute("VACUUM ANALYZE")
 
     def stop(self) -> None:
@@ -88,18 +101,61 @@ class TroubledServer:
     def app(self) -> str:
         return self.postgres.dsn("shop_app", "app", DATABASE)
 
-    def dsn(self, role: str) -> str:
-        """Of one of a target's own roles: diagnose, fix, signal; admin is the superuser."""
-        return self.admin if role == "admin" else self.postgres.dsn(f"stanch_{role}", f"secret-{role}", DATABASE)
+    @property
+    def deploy(self) -> str:
+        """Of the role that changes the schema, a member of the tables' owner."""
+        return self.postgres.dsn("shop_deploy", "deploy", DATABASE)
+
+    def dsn(self, role: str, of: EmbeddedPostgres | None = None) -> str:
+        """Of one of a target's own roles: diagnose, fix, signal; admin is the superuser. of: another server, a copy."""
+        server = of or self.postgres
+        if role == "admin":
+            return server.dsn(database=DATABASE)
+        return server.dsn(f"stanch_{role}", f"secret-{role}", DATABASE)
 
     @contextlib.contextmanager
-    def session(self, application: str = "shop", *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+    def session(
+        self, application: str = "shop", *, autocommit: bool = False, dsn: str = ""
+    ) -> Iterator[psycopg.Connection]:
         """A session of the application. It may have been ended when the scenario is over."""
-        connection = psycopg.connect(self.app, application_name=application, autocommit=autocommit)
+        connection = psycopg.connect(dsn or self.app, application_name=application, autocommit=autocommit)
         try:
             yield connection
         finally:
             connection.close()
+
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[EmbeddedPostgres]:
+        """A copy that streams from here."""
+        with standby(self.postgres, self._binaries, self._group, self._place) as copy:
+            yield copy
+
+    def jump(self, xid: int) -> None:
+        """Stops the server, moves its next transaction id, and starts it again: years in seconds.
+
+        pg_resetwal(1) wants the file of the commit log that the new id falls into to be there: 256 KiB for each 2^20.
+        """
+        self.postgres.stop()
+        account = unprivileged_account()
+        log = self.postgres.data_dir / "pg_xact" / f"{xid >> 20:04X}"
+        log.write_bytes(bytes(256 * 1024))
+        if account is not None:
+            shutil.chown(log, account.uid, account.gid)
+        subprocess.run(
+            [self._binaries.bin_dir / "pg_resetwal", "-x", str(xid), "-D", self.postgres.data_dir],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            env=plain_environment(),
+            **(account.popen_arguments() if account else {}),
+        )
+        self.postgres.start()
+
+    def calm(self) -> None:
+        """Ends every session of the shop's roles: what waits for a lock does not notice that its client has gone."""
+        with self.superuser() as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'shop%'")
+        self.until("SELECT count(*) = 0 FROM pg_stat_activity WHERE usename LIKE 'shop%'")
 
     @contextlib.contextmanager
     def superuser(self) -> Iterator[psycopg.Connection]:

@@ -21,35 +21,59 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def diagnosed(server: TroubledServer, scenario: Scenario) -> Report:
-    with Diagnosis(server.dsn("diagnose"), "shop") as target:
+def diagnosed(dsn: str, scenario: Scenario) -> Report:
+    with Diagnosis(dsn, "shop") as target:
         return examine(target, scenario.window_s, scenario.limits)
 
 
-def cure(server: TroubledServer, action: ProposedAction) -> None:
+def cure(dsn: str, action: ProposedAction) -> None:
     """As the role the action is for would."""
-    with psycopg.connect(server.dsn(action.role), autocommit=True) as connection:
+    with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in action.action().render("a-test").steps:
             connection.execute(statement)
 
 
-def is_over(server: TroubledServer, scenario: Scenario) -> None:
-    """Signals are delivered a moment after the server has said yes."""
+def took_effect(dsn: str, action: ProposedAction) -> bool:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute(action.action().render("a-test").proof).fetchone()
+    return bool(found and found[0])
+
+
+def is_over(dsn: str, scenario: Scenario) -> None:
+    """Signals are delivered a moment after the server has said yes, and statistics come a second late."""
     end = time.monotonic() + PATIENCE_S
-    while any(finding.incident_class == scenario.incident_class for finding in diagnosed(server, scenario).findings):
-        assert time.monotonic() < end, diagnosed(server, scenario)
+    while any(finding.incident_class == scenario.incident_class for finding in diagnosed(dsn, scenario).findings):
+        assert time.monotonic() < end, diagnosed(dsn, scenario)
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.incident_class)
+def named(scenario: Scenario) -> str:
+    return f"{scenario.incident_class}: {scenario.what}"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=named)
 def test_an_incident_is_called_by_its_name_and_by_no_look_alikes(troubled: TroubledServer, scenario: Scenario) -> None:
-    with scenario.provoke(troubled):
-        report = diagnosed(troubled, scenario)
+    with scenario.on(troubled) as elsewhere:
+        look = troubled.dsn("diagnose", elsewhere)
+        report = diagnosed(look, scenario)
         names = [finding.incident_class for finding in report.findings]
         assert names[:1] == [scenario.incident_class], report
-        assert not set(names) & set(scenario.look_alikes)
-        action = report.findings[0].action
-        if action is not None:
-            cure(troubled, action)
-            is_over(troubled, scenario)
-    is_over(troubled, scenario)
+        assert not set(names) & set(scenario.look_alikes), report
+        first = report.findings[0]
+        for action in (*filter(None, [first.action]), *first.further_actions):
+            cure(troubled.dsn(action.role, elsewhere), action)
+            if scenario.lasts:
+                assert took_effect(troubled.dsn("admin", elsewhere), action)
+                undo(troubled.dsn(action.role, elsewhere), action)
+        if first.action is not None and not scenario.lasts:
+            is_over(look, scenario)
+            undo(troubled.dsn(first.action.role, elsewhere), first.action)
+    if scenario.limits.disk_free_share < 1:
+        is_over(troubled.dsn("diagnose"), scenario)
+
+
+def undo(dsn: str, action: ProposedAction) -> None:
+    """Nothing, for what cannot be undone."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in action.action().render("a-test").rollback_steps:
+            connection.execute(statement)
