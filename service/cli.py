@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "skills": ("service.commands.skills:skills", "The runbook skills and their counts."),
     "diagnose": ("service.commands.diagnose:diagnose", "What is wrong with a database now, and what cures it."),
     "rank": ("service.commands.rank:rank", "Rank root causes of a case of metrics."),
+    "advise": ("service.commands.advise:advise", "Advise indexes for a statement or a workload."),
     "sql": ("service.commands.sql:sql", "Judge SQL: locks, dangers, read-only."),
     "lab": ("service.commands.lab:lab", "The simulated production."),
     "bench": ("service.commands.bench:bench", "Measure."),

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from agent.database.advisor.candidates import Extensions
 from agent.database.advisor.catalog import ColumnProfile, IndexKey, IndexProfile, TableProfile
-from agent.database.advisor.statement import NotUnderstood, read
+from agent.database.advisor.statement import written
 from agent.database.advisor.trial import Trial
 from agent.database.advisor.workload import Weighed
 from agent.database.snapshot import NotVisible, Plan
@@ -29,8 +29,8 @@ from connectors.target.session import (
     deadline,
     reason,
     row,
-    statement,
     translated,
+    verbatim,
 )
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.parse import one_statement
@@ -47,9 +47,11 @@ STATEMENTS = 60
 _WRITES_LOOKED_AT = 40
 _QUERIES = load("connectors.target", "advisor.sql")
 _SPLIT_TIMES = (1, 8)  # pg_stat_statements: planning and execution counted apart
-_SKIPPED = r"^\s*(/\* stanch|EXPLAIN|BEGIN|COMMIT|ROLLBACK|SET|SHOW|DEALLOCATE|PREPARE|COPY|VACUUM|ANALYZE|CREATE|DROP|ALTER)\M"
+_SKIPPED = r"^\s*/\* stanch"
 _READS = r"^[\s(]*(SELECT|WITH|UPDATE|DELETE|MERGE|INSERT|VALUES|TABLE|/\*|--)"
-_UPDATES = r"^\s*(UPDATE|INSERT|MERGE|WITH)\M"
+_WRITES = r"^\s*(UPDATE|INSERT|MERGE)\M"
+_REPEATED = 10
+"""A write called less often is a load or a migration, not the workload."""
 
 
 class AdvisorSession:
@@ -67,7 +69,7 @@ class AdvisorSession:
         self._homes: dict[tuple[str, str | None], str | None] = {}
         self._live: dict[Definition, _Hypothetical] = {}
         self._refused: set[Definition] = set()
-        self._updated = self._updated_columns()
+        self._writes = self._writes_seen()
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +101,9 @@ class AdvisorSession:
         """The plan with exactly these hypothetical indexes; those HypoPG refuses are left out."""
         with translated(self._name):
             try:
-                self._set(definitions)
-                plan = self._plan(plannable)
+                with deadline(self._connection, ANSWER_TIMEOUT_S):
+                    self._set(definitions)
+                    plan = self._plan(plannable)
             except (*HIDDEN_FROM_US, *NOT_PLANNABLE) as error:
                 return NotVisible("the plan", reason(error))
         names = {self._live[one].name: one for one in definitions if one in self._live}
@@ -153,23 +156,29 @@ class AdvisorSession:
                 [column for column in columns if column["relid"] == relation["relid"]],
                 [index for index in indexes if index["relid"] == relation["relid"]],
             )
-            key = (profile.schema, profile.table)
-            self._profiles[key] = replace(profile, updated_columns=self._updated.get(profile.table))
+            if self._writes is not None:
+                seen = self._writes.get(profile.table, _Writes())
+                profile = replace(profile, inserts=seen.inserts, updates=seen.updates, updated_columns=seen.columns)
+            self._profiles[profile.schema, profile.table] = profile
 
-    def _updated_columns(self) -> dict[str, frozenset[str]]:
-        """By table name, what the busiest UPDATEs set; empty where no workload is to be seen."""
+    def _writes_seen(self) -> dict[str, _Writes] | None:
+        """By table name, what the busiest writing statements do; None where no statements are to be seen."""
         with translated(self._name):
-            found = self._busiest(_UPDATES, _WRITES_LOOKED_AT)
-        updated: dict[str, frozenset[str]] = {}
-        for one in () if isinstance(found, NotVisible) else found:
-            try:
-                update = read(one["query"])
-            except NotUnderstood:
+            found = self._busiest(_WRITES, _WRITES_LOOKED_AT)
+        if isinstance(found, NotVisible):
+            return None
+        seen: dict[str, _Writes] = {}
+        for one in found:
+            write = written(one["query"])
+            if write is None or one["calls"] < _REPEATED:
                 continue
-            if update.target is not None and update.updated:
-                name = update.target[1]
-                updated[name] = updated.get(name, frozenset()) | update.updated
-        return updated
+            before = seen.get(write.table, _Writes())
+            seen[write.table] = _Writes(
+                before.inserts + (one["rows"] if write.kind in {"insert", "merge"} else 0),
+                before.updates + (one["rows"] if write.kind == "update" else 0),
+                before.columns | write.columns,
+            )
+        return seen
 
     def _busiest(self, wanted: str, statements: int) -> list[dict[str, Any]] | NotVisible:
         extension = row(self._connection, "extension", {"extension": "pg_stat_statements"})
@@ -191,20 +200,22 @@ class AdvisorSession:
     def _plan(self, plannable: str) -> Plan:
         if _has_parameters(plannable):
             return planned.plan(self._connection, plannable)
-        (explained,) = statement(self._connection, f"EXPLAIN (VERBOSE, FORMAT JSON) {plannable}")
+        (explained,) = verbatim(self._connection, f"{MARK} EXPLAIN (VERBOSE, FORMAT JSON) {plannable}")
         return Plan.parse(explained["QUERY PLAN"])
 
     def _set(self, definitions: Sequence[Definition]) -> None:
         if self._hypopg is None:
             return
-        for definition in [one for one in self._live if one not in definitions]:
-            self._rows("hypothetical_drop", {"relid": self._live[definition].relid}, extension=self._hypopg)
-            del self._live[definition]
+        gone = [one for one in self._live if one not in definitions]
+        if gone:
+            relids = [self._live.pop(one).relid for one in gone]
+            self._ask("hypothetical_drop", {"relids": relids}, extension=self._hypopg)
         for definition in definitions:
-            if definition in self._live or definition in self._refused:
+            # A partial one is never asked for: HypoPG can crash the server on it (HypoPG issue 116).
+            if definition in self._live or definition in self._refused or definition.where:
                 continue
             try:
-                (made,) = self._rows(
+                (made,) = self._ask(
                     "hypothetical_index", {"command": definition.hypothetical()}, extension=self._hypopg
                 )
             except NOT_PLANNABLE:  # not immutable after all, no operator class, a method it does not know
@@ -217,10 +228,21 @@ class AdvisorSession:
         return found["schema"] if found is not None else None
 
     def _rows(self, query: str, params: Mapping[str, Any] | None = None, **names: str) -> list[dict[str, Any]]:
-        fills = {name: sql.Identifier(value) for name, value in names.items()}
-        text = sql.SQL(f"{MARK} {_QUERIES[query]}").format(**fills)  # type: ignore[arg-type]  # our own file's text
         with deadline(self._connection, ANSWER_TIMEOUT_S):
-            return self._connection.execute(text, params or {}, prepare=True).fetchall()
+            return self._ask(query, params, **names)
+
+    def _ask(self, query: str, params: Mapping[str, Any] | None = None, **names: str) -> list[dict[str, Any]]:
+        """Without a deadline of its own: a search asks hundreds of times, and each would start a thread."""
+        fills = {name: sql.Identifier(value) for name, value in names.items()}
+        text = sql.SQL(f"{MARK} {_QUERIES[query]}").format(**fills)
+        return self._connection.execute(text, params or {}, prepare=True).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    inserts: int = 0
+    updates: int = 0
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +274,7 @@ def _profile(
         temporary=relation["temporary"],
         inserts=relation["inserts"],
         updates=relation["updates"],
-        hot_updates=relation["hot_updates"],
-        deletes=relation["deletes"],
+        hot_share=relation["hot_updates"] / relation["updates"] if relation["updates"] else 0.0,
     )
 
 

@@ -28,7 +28,7 @@ SELECT w.oid AS relid, w.nspname::text AS schema, w.relname::text AS "table", w.
        coalesce(array_agg(p.relname::text ORDER BY p.relname) FILTER (WHERE p.leaf), '{{}}') AS leaf_names,
        (array_agg(p.oid ORDER BY p.relpages DESC, p.oid))[1] AS largest,
        coalesce(sum(s.n_tup_ins), 0)::bigint AS inserts, coalesce(sum(s.n_tup_upd), 0)::bigint AS updates,
-       coalesce(sum(s.n_tup_hot_upd), 0)::bigint AS hot_updates, coalesce(sum(s.n_tup_del), 0)::bigint AS deletes
+       coalesce(sum(s.n_tup_hot_upd), 0)::bigint AS hot_updates
 FROM wanted w LEFT JOIN parts p ON p.parent = w.oid LEFT JOIN pg_stat_user_tables s ON s.relid = p.oid
 GROUP BY w.oid, w.nspname, w.relname, w.relkind, w.relpersistence
 
@@ -88,10 +88,8 @@ SELECT made.indexrelid, made.indexname, {extension}.hypopg_relation_size(made.in
 FROM {extension}.hypopg_create_index(%(command)s) AS made
 
 -- name: hypothetical_drop
-SELECT {extension}.hypopg_drop_index(%(relid)s)
-
--- name: hypothetical_reset
-SELECT {extension}.hypopg_reset()
+-- HypoPG: forget some of them.
+SELECT {extension}.hypopg_drop_index(relid) FROM unnest(%(relids)s::oid[]) AS gone(relid)
 
 -- name: busiest
 -- Statements of this database by the time they took, with who ran them and since when they are counted. Ours are known

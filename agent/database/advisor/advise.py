@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.database.advisor.trial import Planner, Trial
 
 COST_FLOOR = 1000.0
-"""A plan this cheap takes some milliseconds at most (a sequential page costs 1); an index would cost more than it gives."""
+"""A plan this cheap takes some milliseconds at most (a page read in sequence costs 1): nothing to gain by an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,7 @@ def advise(
     return Advice(chosen, reason, prepared.profiles, prepared.base.cost, prepared.demands, prepared.plannable)
 
 
-def advised(
-    prepared: Prepared, planner: Planner, max_bytes: int | None = None
-) -> tuple[Search, tuple[Chosen, ...]]:
+def advised(prepared: Prepared, planner: Planner, max_bytes: int | None = None) -> tuple[Search, tuple[Chosen, ...]]:
     """The search for a prepared statement's indexes, and what it found."""
     search = Search(
         prepared.base,

@@ -86,11 +86,10 @@ def _of_table(occurrence: Occurrence, demands: Demands, extensions: Extensions, 
     orders = [order for order in demands.orders if order.occurrence == occurrence.number]
     plain = _key_lists(table, atoms, orders)
     definitions = [_definition(table, keys) for keys in plain]
-    partial = [made for atom in atoms if _marks_a_state(table, atom) for made in _partial(table, atom, atoms, orders)]
     read = None if writes else demands.read.get(occurrence.number)
     covering = [made for definition in definitions if (made := _covering(table, definition, read)) is not None]
     gin = [_gin(table, atom, extensions) for atom in atoms if atom.kind in GIN]
-    unique = dict.fromkeys([*gin, *_interleaved(definitions, partial, covering)])
+    unique = dict.fromkeys([*gin, *_interleaved(definitions, covering)])
     return [definition for definition in unique if definition is not None][:MAX_PER_TABLE]
 
 
@@ -101,14 +100,14 @@ def _interleaved(*lists: list[Definition]) -> list[Definition]:
 
 
 def _key_lists(table: TableProfile, atoms: Sequence[Atom], orders: Sequence[Order]) -> list[tuple[Key, ...]]:
-    fixed = _most_selective_first(table, (a for a in atoms if a.kind in {"equal", "null"}))
-    listed = _most_selective_first(table, (a for a in atoms if a.kind == "list"))
-    joined = _most_selective_first(table, (a for a in atoms if a.kind == "join"))
-    ranged = _keys(table, (a for a in atoms if a.kind == "range"))
+    fixed = _most_selective_first(a for a in atoms if a.kind in {"equal", "null"})
+    listed = _most_selective_first(a for a in atoms if a.kind == "list")
+    joined = _most_selective_first(a for a in atoms if a.kind == "join")
+    ranged = _keys(a for a in atoms if a.kind == "range")
     prefixed = _prefix_keys(table, atoms)
     wanted: list[tuple[Key, ...]] = []
     for order in sorted(orders, key=lambda order: not order.limited):
-        asked = tuple(_order_key(table, order))
+        asked = tuple(_order_key(order))
         wanted += [(*fixed, *asked), *((join, *fixed, *asked) for join in joined[:2]), asked]
     for last in (*prefixed, *ranged, None):
         tail = () if last is None else (last,)
@@ -129,11 +128,11 @@ def _shortened(keys: Sequence[Key]) -> tuple[Key, ...]:
     return tuple(list(unique.values())[:MAX_KEYS])
 
 
-def _most_selective_first(table: TableProfile, atoms: Iterable[Atom]) -> list[Key]:
-    return _keys(table, sorted(atoms, key=lambda atom: atom.selectivity))
+def _most_selective_first(atoms: Iterable[Atom]) -> list[Key]:
+    return _keys(sorted(atoms, key=lambda atom: atom.selectivity))
 
 
-def _keys(table: TableProfile, atoms: Iterable[Atom]) -> list[Key]:
+def _keys(atoms: Iterable[Atom]) -> list[Key]:
     return list(dict.fromkeys(_key(atom.operand) for atom in atoms if _has_order(atom.operand)))
 
 
@@ -158,7 +157,7 @@ def _prefix_keys(table: TableProfile, atoms: Sequence[Atom]) -> list[Key]:
     return keys
 
 
-def _order_key(table: TableProfile, order: Order) -> list[Key]:
+def _order_key(order: Order) -> list[Key]:
     """The order's keys as an index gives them; a btree is read backwards too, so one direction for all is ascending."""
     keys = [key for key in order.keys if _has_order(key.operand)]
     directions = {key.descending for key in keys}
@@ -175,19 +174,33 @@ def _definition(table: TableProfile, keys: tuple[Key, ...]) -> Definition:
     return Definition(table.schema, table.table, keys)
 
 
-def _partial(table: TableProfile, atom: Atom, atoms: Sequence[Atom], orders: Sequence[Order]) -> list[Definition]:
-    """Indexes of only those rows; their own column need not be a key where others are."""
-    others = [other for other in atoms if other.operand != atom.operand]
-    keys = _key_lists(table, others, orders) or [(_key(atom.operand),)]
-    return [
-        replace(_definition(table, key), where=atom.predicate) for key in keys[:3] if _has_order(atom.operand) or key
-    ]
+def parts(definition: Definition, demands: Demands) -> list[Definition]:
+    """The index limited to the rows of a rare state that the statement asks for by a written-out constant."""
+    found = []
+    for atom in demands.atoms:
+        table = demands.occurrences[atom.operand.occurrence].table
+        if (table.schema, table.table) != (definition.schema, definition.table) or not _marks_a_state(table, atom):
+            continue
+        key = next((key for key in definition.keys if key.sql == atom.operand.sql), None)
+        if key is None or definition.where or definition.method != "btree":
+            continue
+        whole = replace(definition, keys=(key, *_beside(atom, demands)))
+        found.append((whole if len(definition.keys) == 1 else definition).part(key, atom.predicate))
+    return found
+
+
+def _beside(atom: Atom, demands: Demands) -> tuple[Key, ...]:
+    """Keys for the rows of a state that is searched for alone: the order asked for, which then comes free."""
+    occurrence = demands.occurrences[atom.operand.occurrence]
+    others = [other for other in demands.of(occurrence.number) if other.operand != atom.operand]
+    orders = [order for order in demands.orders if order.occurrence == occurrence.number and order.limited]
+    return next(iter(_key_lists(occurrence.table, others, orders)), ()) if orders else ()
 
 
 def _marks_a_state(table: TableProfile, atom: Atom) -> bool:
-    if not atom.predicate or atom.selectivity > RARE:
+    if not atom.predicate or atom.selectivity > RARE or atom.kind not in {"null", "equal"}:
         return False
-    if atom.kind in {"null", "filter"} or atom.operand.type == "boolean":
+    if atom.kind == "null" or atom.operand.type == "boolean":
         return True
     return atom.operand.column is not None and table.distinct(atom.operand.column) <= MAX_STATES
 

@@ -53,9 +53,10 @@ class IndexProfile:
 class TableProfile:
     """kind is pg_class.relkind. rows None: never analysed. bytes without indexes.
 
-    leaves are (schema, table) of the leaf partitions. Writes are tuples since the statistics were reset, for a
-    partitioned table those of its leaves; hot_updates are the ones that touched no index. updated_columns are those
-    that known UPDATE statements set, None when no workload was to be seen.
+    leaves are (schema, table) of the leaf partitions. inserts and updates are rows since the statistics were reset:
+    those of repeated statements where pg_stat_statements shows them, so that one load does not count, else the
+    table's own counters. hot_share is how many of the updates touched no index. updated_columns are those that known
+    UPDATE statements set, None when no statements were to be seen.
     """
 
     schema: str
@@ -69,8 +70,7 @@ class TableProfile:
     temporary: bool = False
     inserts: int = 0
     updates: int = 0
-    hot_updates: int = 0
-    deletes: int = 0
+    hot_share: float = 0.0
     updated_columns: frozenset[str] | None = None
 
     def column(self, name: str) -> ColumnProfile | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.database.advisor import estimate
+from agent.database.advisor.candidates import Move, parts
 from agent.database.snapshot import NotVisible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from agent.database.advisor.candidates import Move
     from agent.database.advisor.catalog import TableProfile
     from agent.database.advisor.definition import Definition
     from agent.database.advisor.demand import Demands
@@ -25,20 +25,29 @@ FIRST_BELOW = 0.6
 """The whole advice has to take two fifths off; less is within the planner's error."""
 WHOLE_BELOW = 0.1
 """An index that is only read from end to end spares reading the wider table: worth it when that is tenfold."""
-SIZE_EXPONENT = 0.5
-"""An index of twice the size has to make the plan sqrt(2) times as cheap."""
-LATENCY_FLOOR = 30.0
+SIZE_EXPONENT = 0.75
+"""An index of twice the size has to make the plan 1.7 times as cheap."""
+LATENCY_FLOOR = 200.0
 """Added to every cost before they are compared: below it the round trip counts, not the plan."""
+MIN_SAVED = 250.0
+"""A further index saves at least this much cost (about a millisecond), and MIN_SAVED_SHARE of what there was."""
+MIN_SAVED_SHARE = 0.02
+ALWAYS_WORTH = 1000.0
 SUPERFLUOUS = 1.05
 UNVALIDATED_BELOW = 0.33
 _UPDATED_COLUMN_PENALTY = 0.7
 """As a logarithm, about a factor of two: each update of such a column stops being a HOT update."""
-_ASKS_BY_TABLES = ((3, 60), (5, 36), (99, 22))
+MAX_ALTERNATIVES = 6
+PART_SAVES = 5
+"""A partial index serves one constant only, so it has to be this many times smaller."""
+_ASKS_BY_TABLES = ((2, 50), (3, 30), (5, 24), (99, 18))
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """validated: the planner itself said so. cost_before is with those chosen earlier, cost_after with this one too."""
+    """validated: the planner itself said so. cost_before is without this index and with the others of the advice,
+    cost_after with all of them.
+    """
 
     definition: Definition
     bytes: int | None
@@ -58,13 +67,15 @@ class Search:
     validates: bool
     best_seen: float = 1.0
     _asked: dict[frozenset[Definition], Trial | None] = field(default_factory=dict)
+    _sizes: dict[Definition, int] = field(default_factory=dict)
 
     def run(self, moves: Sequence[Move], max_bytes: int | None = None) -> tuple[Chosen, ...]:
         if not self.validates:
             return self._estimated(moves, max_bytes)
         btree = [move for move in moves if all(definition.method == "btree" for definition in move.definitions)]
-        config = self._greedy(self._promising(btree), max_bytes)
-        chosen = self._as_chosen(self._pruned(config))
+        promising = self._promising(btree)
+        config = self._thrifty(self._greedy(promising, max_bytes), promising)
+        chosen = [self._limited(one) for one in self._as_chosen(self._pruned(config))]
         if len(chosen) < MAX_INDEXES:
             chosen += self._gin(moves, chosen, max_bytes)
         return tuple(chosen)
@@ -73,10 +84,12 @@ class Search:
 
     def trial(self, definitions: Iterable[Definition]) -> Trial | None:
         """The plan with these, asked once; None when the server will not plan it."""
-        wanted = frozenset(definitions)
+        wanted = frozenset(definition.complete() for definition in definitions)
         if wanted not in self._asked:
             found = self.ask(tuple(sorted(wanted, key=lambda d: (d.table, d.body()))))
             self._asked[wanted] = None if isinstance(found, NotVisible) else found
+            if not isinstance(found, NotVisible):
+                self._sizes.update(found.bytes)
         return self._asked[wanted]
 
     @property
@@ -97,12 +110,14 @@ class Search:
         first = [move for move in moves if used.intersection(move.definitions) or len(move.definitions) > 1]
         near = [m for m in moves if any((d.schema, d.table, d.keys[0].sql) in kin for d in m.definitions)]
         far = [m for m in moves if any((d.schema, d.table) in tables for d in m.definitions)]
-        bundle = [type(moves[0])(tuple(sorted(used, key=lambda d: d.body())))] if 1 < len(used) <= MAX_INDEXES else []
+        bundle = [Move(tuple(sorted(used, key=lambda d: d.body())))] if 1 < len(used) <= MAX_INDEXES else []
         return list(dict.fromkeys([*bundle, *first, *near, *far]))
 
     def _greedy(self, moves: Sequence[Move], max_bytes: int | None) -> tuple[Definition, ...]:
         config: tuple[Definition, ...] = ()
         current, left = self.base, list(moves)
+        everything = self.trial(definition for move in moves for definition in move.definitions)
+        likely = [move for move in moves if everything is not None and everything.used.intersection(move.definitions)]
         while left and len(config) < MAX_INDEXES:
             scored: list[tuple[float, Move, Trial]] = []
             for move in left:
@@ -114,27 +129,31 @@ class Search:
                 if trial is None:
                     continue
                 self.best_seen = min(self.best_seen, trial.cost / max(self.base.cost, 0.01))
-                if self._worth(current, trial, added) and self._fits((*config, *added), trial, max_bytes):
+                if self._worth(current, trial, added) and self._fits((*config, *added), max_bytes):
                     scored.append((self._score(current, trial, added), move, trial))
             if not scored:
                 break
             _, move, current = max(scored, key=lambda found: found[0])
             config = (*config, *(d for d in move.definitions if d not in config))
-            left = [m for _, m, _ in sorted(scored, key=lambda found: -found[0]) if m is not move] + [
-                m for m in left if m is not move and not any(m is other for _, other, _ in scored)
-            ]
+            helped = {id(found) for _, found, _ in scored}
+            left = [m for m in left if m is not move and (id(m) in helped or m in likely)]
+            if current.cautious_cost < MIN_SAVED:
+                break
         return config
 
     def _worth(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> bool:
         if not trial.used.issuperset(added):
             return False
         ratio = _ratio(current, trial)
+        needed = min(ALWAYS_WORTH, max(MIN_SAVED, MIN_SAVED_SHARE * self.base.cost))
+        if current.cautious_cost - trial.cautious_cost < needed:
+            return False
         searched = all(trial.searches(d, self.profiles[d.schema, d.table].rows) for d in added)
         # Every index of a bundle has to earn its place.
         return ratio <= (KEPT_BELOW ** len(added) if searched else WHOLE_BELOW)
 
     def _score(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> float:
-        size = sum(self._bytes(definition, trial) or 0 for definition in added)
+        size = sum(self._room(definition) for definition in added)
         penalty = sum(
             _UPDATED_COLUMN_PENALTY
             for d in added
@@ -142,17 +161,23 @@ class Search:
         )
         return -math.log(_ratio(current, trial)) - SIZE_EXPONENT * math.log(max(size, estimate.PAGE_BYTES)) - penalty
 
-    def _bytes(self, definition: Definition, trial: Trial | None) -> int | None:
+    def _bytes(self, definition: Definition) -> int | None:
         profile = self.profiles[definition.schema, definition.table]
-        known = trial.bytes.get(definition) if trial is not None and profile.kind != "p" else None
+        known = self._sizes.get(definition) if profile.kind != "p" else None
         return known or estimate.size_bytes(definition, profile, self.demands)
 
     def size(self, definition: Definition) -> int | None:
         """HypoPG's estimate where it was asked for the index, else ours."""
-        return self._bytes(definition, self.trial((definition,)) if self.validates else None)
+        return self._bytes(definition)
 
-    def _fits(self, config: Sequence[Definition], trial: Trial, max_bytes: int | None) -> bool:
-        return max_bytes is None or sum(self._bytes(d, trial) or 0 for d in config) <= max_bytes
+    def _room(self, definition: Definition) -> int:
+        """What it takes once it is limited to a rare state, where it will be."""
+        whole = self._bytes(definition) or estimate.PAGE_BYTES
+        sizes = [self._bytes(part) or whole for part in parts(definition, self.demands)]
+        return max(estimate.PAGE_BYTES, min([whole, *(size for size in sizes if size * PART_SAVES <= whole)]))
+
+    def _fits(self, config: Sequence[Definition], max_bytes: int | None) -> bool:
+        return max_bytes is None or sum(self._bytes(d) or 0 for d in config) <= max_bytes
 
     def _pruned(self, config: tuple[Definition, ...]) -> tuple[Definition, ...]:
         """Without those that later ones made superfluous; nothing when all of it is not worth having."""
@@ -166,15 +191,47 @@ class Search:
                 return self._pruned(rest)
         return config
 
+    def _thrifty(self, config: tuple[Definition, ...], moves: Sequence[Move]) -> tuple[Definition, ...]:
+        """Each one replaced by another of its table where that saves more room than it costs time."""
+        for position, definition in enumerate(config):
+            best, rest = definition, [one for one in config if one != definition]
+            for other in self._instead_of(definition, moves):
+                room = math.log(self._room(best) / self._room(other))
+                if other in rest or room <= 0:
+                    continue
+                before, after = self.trial((*rest, best)), self.trial((*rest, other))
+                if before is None or after is None or other not in after.used:
+                    continue
+                if math.log(_ratio(before, after)) < SIZE_EXPONENT * room:
+                    best = other
+            config = (*config[:position], best, *config[position + 1 :])
+        return config
+
+    def _instead_of(self, definition: Definition, moves: Sequence[Move]) -> list[Definition]:
+        narrower = [replace(definition, include=())] if definition.include else []
+        if len(definition.keys) > 1:
+            narrower.append(replace(definition, include=(), keys=definition.keys[:-1]))
+        single = [move.definitions[0] for move in moves if len(move.definitions) == 1]
+        same = [one for one in single if (one.schema, one.table) == (definition.schema, definition.table)]
+        return [one for one in dict.fromkeys([*narrower, *same]) if one != definition][:MAX_ALTERNATIVES]
+
+    def _limited(self, chosen: Chosen) -> Chosen:
+        """Of a rare state's rows only, where that saves most of the room. The planner has judged the complete index."""
+        best = chosen
+        for part in parts(chosen.definition, self.demands):
+            size = self.size(part)
+            if size is not None and size * PART_SAVES <= (best.bytes or 0):
+                best = replace(chosen, definition=part, bytes=size)
+        return best
+
     def _as_chosen(self, config: Sequence[Definition]) -> list[Chosen]:
+        whole = self.trial(config)
         chosen: list[Chosen] = []
-        before: Trial | None = self.base
-        for count in range(1, len(config) + 1):
-            after = self.trial(config[:count])
-            definition = config[count - 1]
-            if before is not None and after is not None:
-                chosen.append(Chosen(definition, self._bytes(definition, after), True, before.cost, after.cost))
-            before = after
+        for definition in config:
+            without = self.trial(one for one in config if one != definition)
+            if whole is not None and without is not None:
+                size = self._bytes(definition)
+                chosen.append(Chosen(definition, size, True, without.cost, whole.cost))
         return chosen
 
     # -- by estimate

@@ -28,11 +28,12 @@ _GIN: Mapping[type[exp.Expr], Kind] = {
     exp.JSONBContainsAllTopKeys: "keys",
     exp.JSONBPathExists: "contains",
 }
+_QUERIES: tuple[type, ...] = (exp.Query,)
 _MAX_DEPTH = 20
 
 
 def demands(statement: Statement, tables: Mapping[tuple[str | None, str], TableProfile]) -> Demands:
-    """tables by (schema or None, name) as the statement names them; others are passed over."""
+    """Tables by (schema or None, name) as the statement names them; others are passed over."""
     reader = _Reader(tables, exact=statement.exact)
     reader.query(statement.tree, None, {})
     _spread_constants(reader.demands)
@@ -202,9 +203,10 @@ class _Reader:
                 self.demands.atoms += self._atoms(conjunct, scope)
 
     def _alternatives(self, condition: exp.Or, scope: Scope) -> None:
-        branches: list[list[Atom]] = []
-        for branch in condition.flatten():
-            branches.append([atom for part in _conjuncts(branch.unnest()) for atom in self._atoms(part, scope)])
+        branches = [
+            [atom for part in _conjuncts(branch.unnest()) for atom in self._atoms(part, scope)]
+            for branch in condition.flatten()
+        ]
         shared = _shared(branches)
         self.demands.atoms += shared
         if all(len(branch) == 1 and branch[0].kind in {"equal", "list"} for branch in branches):
@@ -381,7 +383,8 @@ class _Reader:
                 keys = [(part, False, False) for part in node.args.get("partition_by") or ()]
                 self._order([*keys, *_ordered(node.args.get("order"))], select, scope, limited=False)
             elif isinstance(node, exp.Min | exp.Max) and grouped is None:
-                self._order([(node.this, isinstance(node, exp.Max), False)], select, scope, limited=True)
+                largest = isinstance(node, exp.Max)
+                self._order([(node.this, largest, largest)], select, scope, limited=True)
 
     def _order(
         self,
@@ -527,8 +530,9 @@ def _own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
     while waiting:
         node = waiting.pop()
         yield node
-        if not isinstance(node, exp.Query) or isinstance(node, exp.Subquery) and not isinstance(node.this, exp.Query):
-            waiting.extend(node.iter_expressions())
+        if isinstance(node, _QUERIES):
+            continue
+        waiting.extend(node.iter_expressions())
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
@@ -563,14 +567,15 @@ def _meant(part: exp.Expr, select: exp.Select, scope: Scope) -> exp.Expr:
     if isinstance(part, exp.Literal) and not part.is_string and part.name.isdigit():
         position = int(part.name)
         if 1 <= position <= len(select.expressions):
-            return select.expressions[position - 1].unalias()
+            meant: exp.Expr = select.expressions[position - 1].unalias()
+            return meant
     if isinstance(part, exp.Column) and not part.table and folded(part.this) in scope.outputs:
         return scope.outputs[folded(part.this)]
     return part.unalias()
 
 
 def _spread_constants(demands: Demands) -> None:
-    """a = b and b = 7 is a = 7 too, which the planner knows as well."""
+    """A = b and b = 7 is a = 7 too, which the planner knows as well."""
     constants = {atom.operand: atom for atom in demands.atoms if atom.kind == "equal"}
     derived: Iterable[Atom] = [
         Atom("equal", atom.operand, atom.selectivity)

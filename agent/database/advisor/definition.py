@@ -50,7 +50,9 @@ def column_key(name: str) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """where is a rendered predicate, "" for a complete index; include are plain columns that are no keys."""
+    """include are plain columns that are no keys. where is a rendered predicate, "" for a complete index; where_key is
+    what the predicate compares with a constant.
+    """
 
     schema: str
     table: str
@@ -58,6 +60,7 @@ class Definition:
     method: str = "btree"
     include: tuple[str, ...] = ()
     where: str = ""
+    where_key: Key | None = None
 
     @property
     def plain(self) -> bool:
@@ -83,13 +86,21 @@ class Definition:
         """For HypoPG, which wants it without a name."""
         return f"CREATE INDEX ON {qualified(self.schema, self.table)}{self.body()}"
 
-    def without(self, *, include: bool = False, where: bool = False, last_key: bool = False) -> Definition:
-        return replace(
-            self,
-            include=() if include else self.include,
-            where="" if where else self.where,
-            keys=self.keys[:-1] if last_key else self.keys,
-        )
+    def complete(self) -> Definition:
+        """The index over all rows of which this one is the part with the predicate's constant; itself if not partial.
+
+        A search reads the same entries of either. HypoPG is asked for this one only: on a partial one it can crash the
+        server (HypoPG issue 116, 1.3.1 to 1.4.3).
+        """
+        if not self.where or self.where_key is None:
+            return self
+        rest = tuple(key for key in self.keys if key.sql != self.where_key.sql)
+        return replace(self, keys=(self.where_key, *rest), where="", where_key=None)
+
+    def part(self, key: Key, predicate: str) -> Definition:
+        """The rows for which the predicate holds, which compares one of the keys with a constant."""
+        rest = tuple(one for one in self.keys if one.sql != key.sql)
+        return replace(self, keys=rest or self.keys, where=predicate, where_key=key)
 
     def statements(self, leaves: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
         """What builds it while writes go on; each statement is sent on its own, outside a transaction.

@@ -12,7 +12,7 @@ Kind = Literal[
     "equal", "null", "list", "join", "range", "prefix", "contains", "overlaps", "keys", "match", "like", "filter"
 ]
 """How a comparison can use an index: = with a value; IS NULL; a list of values; = with another table's column; < and >;
-LIKE 'abc%'; @>; &&; ? and its kin; @@; LIKE '%abc%'; and filter, which no index is searched by but may be limited to."""
+LIKE 'abc%'; @>; &&; ? and its kin; @@; LIKE '%abc%'; and filter, by which no index is searched."""
 
 LOOKED_UP: frozenset[Kind] = frozenset({"equal", "null", "list", "join"})
 GIN: frozenset[Kind] = frozenset({"contains", "overlaps", "keys", "match", "like"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agent.database.advisor.demand import GIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agent.database.advisor.catalog import TableProfile
     from agent.database.advisor.definition import Definition
@@ -108,8 +108,15 @@ def _with_index(
     elif not matched and not definition.where:
         return None
     else:
-        saved = scanned - _fetched(max(1.0, rows * share), table)
+        kept = rows * share if _more_conditions(matched, demands) else float(scan.get("Plan Rows", rows * share))
+        saved = scanned - _fetched(max(1.0, kept), table)
     return max(_DESCENT_COST, plan.total_cost - saved) if saved > 0 else None
+
+
+def _more_conditions(matched: Sequence[Atom], demands: Demands) -> bool:
+    """Whether the scan's filter holds more than the index finds; if not, the planner knows the rows better than we."""
+    operand = matched[0].operand if matched else None
+    return operand is None or len(demands.of(operand.occurrence)) > len(matched)
 
 
 def _fetched(rows: float, table: TableProfile) -> float:

@@ -83,9 +83,6 @@ def rendered(node: exp.Expr, type_of: Callable[[str], str | None]) -> Typed:
             return _dated(rendered(node.this, type_of))
         case exp.AtTimeZone():
             return _at_zone(node, type_of)
-        case exp.Neg():
-            inner, kind = rendered(node.this, type_of)
-            return f"(- {inner})", kind
         case _:
             return _function(node, type_of)
 
@@ -97,6 +94,9 @@ def _function(node: exp.Expr, type_of: Callable[[str], str | None]) -> Typed:
     if (sign := _ARITHMETIC.get(type(node))) is not None:
         return _arithmetic(node, sign, type_of)
     match node:
+        case exp.Neg():
+            inner, kind = rendered(node.this, type_of)
+            return f"(- {inner})", kind
         case exp.Trim() if not node.args.get("expression") and not node.args.get("position"):
             return f"btrim({rendered(node.this, type_of)[0]})", "text"
         case exp.Coalesce():

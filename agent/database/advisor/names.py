@@ -71,8 +71,9 @@ def base_columns(column: exp.Column, scope: Scope, depth: int = 0) -> list[tuple
         return [(source, name)] if source.table.column(name) is not None else []
     columns: list[tuple[Occurrence, str]] = []
     for part, inner in source.named(name) or ():
-        if isinstance(part.unnest(), exp.Column):
-            columns += base_columns(part.unnest(), inner, depth + 1)
+        bare = part.unnest()
+        if isinstance(bare, exp.Column):
+            columns += base_columns(bare, inner, depth + 1)
     return columns
 
 

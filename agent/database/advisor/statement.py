@@ -27,16 +27,24 @@ class NotUnderstood(ValueError):
 class Statement:
     """text is what may be planned: as given for a query, written anew for a statement that writes or locks.
 
-    kind is "select", "update", "delete", "insert" or "merge". updated are the columns an UPDATE sets. exact: string
-    constants in the tree are byte for byte those of the text.
+    kind is "select", "update", "delete", "insert" or "merge". exact: string constants in the tree are
+    byte for byte those of the text.
     """
 
     text: str
     tree: exp.Query
     kind: str
     exact: bool
-    target: tuple[str | None, str] | None = None
-    updated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a statement changes: kind is "insert", "update", "delete" or "merge"; columns are those an UPDATE sets."""
+
+    kind: str
+    schema: str | None
+    table: str
+    columns: frozenset[str]
 
 
 def read(sql: str) -> Statement:
@@ -58,13 +66,28 @@ def read(sql: str) -> Statement:
     if not isinstance(reading, exp.Query):
         raise NotUnderstood("the statement reads no rows that an index could find")
     locked = any(True for _ in reading.find_all(exp.Lock))
-    if type(parsed) is type(reading) and id(parsed) == id(reading) and not locked:
+    if isinstance(parsed, exp.Query) and not locked:
         text = sql if tokens == given else normal_text(tokens)
     else:
         for node in list(reading.find_all(exp.Select)):
             node.set("locks", None)
         text = reading.sql(dialect="postgres")
-    return Statement(text, reading, type(parsed).__name__.lower(), exact, _target(parsed), _updated(parsed))
+    return Statement(text, reading, type(parsed).__name__.lower(), exact)
+
+
+def written(sql: str) -> Write | None:
+    """What one statement writes; None for one that writes no table or is not understood."""
+    try:
+        parsed = tree(_repaired(one_statement(sql)))
+    except Unreadable:
+        return None
+    if not isinstance(parsed, exp.Insert | exp.Update | exp.Delete | exp.Merge):
+        return None
+    target = parsed.this.this if isinstance(parsed.this, exp.Schema) else parsed.this
+    if not isinstance(target, exp.Table):
+        return None
+    kind = type(parsed).__name__.lower()
+    return Write(kind, folded(target.args.get("db")) or None, folded(target.this), _updated(parsed))
 
 
 def folded(identifier: object) -> str:
@@ -132,12 +155,6 @@ def _rows_of(parsed: exp.Expression, sources: list[exp.Expr], values: list[exp.E
         if parsed.args.get(name) is not None:
             selected.set(name, parsed.args[name].copy())
     return selected
-
-
-def _target(parsed: exp.Expression) -> tuple[str | None, str] | None:
-    if not isinstance(parsed, exp.Update | exp.Delete | exp.Merge) or not isinstance(parsed.this, exp.Table):
-        return None
-    return folded(parsed.this.args.get("db")) or None, folded(parsed.this.this)
 
 
 def _updated(parsed: exp.Expression) -> frozenset[str]:

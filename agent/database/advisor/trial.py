@@ -88,10 +88,15 @@ def _full_cost_below(limit: Mapping[str, Any]) -> float | None:
         return None
     full, node = float(below["Total Cost"]), below
     while node is not None and node.get("Node Type") in _PASSES_ROWS_ON:
-        if node.get("Filter") is not None or node.get("Join Filter") is not None:
+        if _may_be_rare(str(node.get("Filter", ""))) or node.get("Join Filter") is not None:
             return full
         node = (node.get("Plans") or [None])[0]
     return None
+
+
+def _may_be_rare(condition: str) -> bool:
+    """What is only unequal or not NULL mostly passes."""
+    return any(sign in condition.replace("<>", "").replace("IS NOT NULL", "") for sign in ("=", "<", ">", "~", "IS"))
 
 
 def _is_search(node: Mapping[str, Any], rows: float | None) -> bool:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from agent.database.advisor import estimate
 from agent.database.advisor.advise import Advice, Prepared, advised, prepare, why_not
-from agent.database.advisor.choice import Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent.database.advisor.candidates import Extensions
     from agent.database.advisor.catalog import TableProfile
+    from agent.database.advisor.choice import Search
     from agent.database.advisor.definition import Definition
     from agent.database.advisor.trial import Planner
 
@@ -172,7 +172,7 @@ class _Plan:
     def write_ms(self, definition: Definition) -> float:
         """Rows that touch the index, at INDEX_WRITE_MS. A HOT update touches none until a column of it is indexed."""
         table = self.profiles[definition.schema, definition.table]
-        touched = table.inserts + max(0, table.updates - table.hot_updates)
+        touched = table.inserts + table.updates * (1.0 - table.hot_share)
         if definition.named_columns() & (table.updated_columns or frozenset()):
             touched = table.inserts + table.updates
         return touched * INDEX_WRITE_MS
@@ -226,9 +226,7 @@ class _Plan:
             helped = tuple(m.weighed.id for m in self.members if m.cost(config) < 0.95 * m.cost(rest))
             validated = not any(definition in member.estimated for member in self.members)
             saved = self.saved_ms(config) - self.saved_ms(rest)
-            found.append(
-                Built(definition, self.size(definition), validated, saved, self.write_ms(definition), helped)
-            )
+            found.append(Built(definition, self.size(definition), validated, saved, self.write_ms(definition), helped))
         return tuple(sorted(found, key=lambda one: -one.saved_ms))
 
 
@@ -239,4 +237,3 @@ def _widens(wide: Definition, narrow: Definition) -> bool:
         and wide.keys[: len(narrow.keys)] == narrow.keys
         and set(narrow.include) <= wide.named_columns()
     )
-
