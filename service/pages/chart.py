@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BUCKETS = 240
 """Lowest and highest of each are drawn, so that a spike stays whatever the number of samples."""
 TABLE_ROWS = 12
+MOST_POINTS = 2000
+"""Of a series, for a script that can look closer than a page is wide."""
 NICE = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10)
 """What a scale may end at, times a power of ten: its half is short too."""
 STEPS_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
@@ -75,21 +77,27 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Charts under one another on one time axis, whose ticks are UTC. bands: (from, width, what it was)."""
+    """Charts under one another on one time axis, whose ticks are UTC. bands: (from, width, what it was); events: what
+    happened when.
+    """
 
     plots: tuple[Plot, ...]
     ticks: tuple[Tick, ...]
     bands: tuple[tuple[float, float, str], ...]
+    events: tuple[Tick, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is drawn over a series. Epoch seconds; None: not known. threshold is for the first series only."""
+    """What is drawn over a series. Epoch seconds; None: not known. threshold is for the first series only.
+    bands: (from, to, what it was); events: (at, what happened), deploys above all.
+    """
 
     anomaly_from: float | None = None
     threshold: float | None = None
     signal_unit: str = ""
     bands: tuple[tuple[float, float, str], ...] = ()
+    events: tuple[tuple[float, str], ...] = ()
 
 
 def panel(series: Sequence[Mapping[str, Any]], marks: Marks) -> Panel | None:
@@ -103,7 +111,30 @@ def panel(series: Sequence[Mapping[str, Any]], marks: Marks) -> Panel | None:
     plots = tuple(
         _plot(name, samples, start, end, marks, first=index == 0) for index, (name, samples) in enumerate(seen)
     )
-    return Panel(plots, _time_ticks(start, end), tuple(_band(band, start, end) for band in marks.bands))
+    events = tuple(Tick(what, _percent(at, start, end)) for at, what in marks.events if start <= at <= end)
+    return Panel(plots, _time_ticks(start, end), tuple(_band(band, start, end) for band in marks.bands), events)
+
+
+def points(series: Sequence[Mapping[str, Any]], marks: Marks) -> dict[str, Any]:
+    """The same for the script: at most MOST_POINTS a series, spikes kept. JSON-ready, epoch seconds."""
+    seen = [(str(one["name"]), _samples(one)) for one in series]
+    return {
+        "series": [
+            {
+                "times": [at for at, _ in kept],
+                "values": [value for _, value in kept],
+                "threshold": marks.threshold if index == 0 else None,
+            }
+            for index, kept in enumerate(
+                reduced(samples, MOST_POINTS // 2)
+                for _, samples in seen
+                if any(value is not None for _, value in samples)
+            )
+        ],
+        "anomaly_from": marks.anomaly_from,
+        "bands": [band[:2] for band in marks.bands],
+        "events": list(marks.events),
+    }
 
 
 def _samples(one: Mapping[str, Any]) -> list[Sample]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.incident import ApprovalState
+from guardrails.policy import PRODUCTION
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
 from service.pages.sentence import amount_of
 from service.pages.text import hides, number, shown, size, span
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from service.identity import Person
 
+CHANNEL = "dashboard"
 WAITING = frozenset({ApprovalState.PENDING, ApprovalState.PARTIALLY_APPROVED})
 _MODES = {mode.spelling: mode for mode in Mode}
 
@@ -44,6 +46,7 @@ def card(
         "waits": waits,
         "may": person.name in proposal["approvers"],
         "decided": decided,
+        "barred": barred(proposal, person),
         "paused": paused,
         "facts": facts(proposal, advice),
         "findings": [one for one in proposal["findings"] if one["level"] != "refuse"],
@@ -52,6 +55,19 @@ def card(
         "key": f"{proposal['digest']} {approval['state'] if approval else 'none'} "
         f"{len(approval['decisions']) if approval else 0} {waits and not decided} {paused is not None}",
     }
+
+
+def barred(proposal: Mapping[str, Any], person: Person) -> str:
+    """Why somebody on the list may deny here and not approve; empty when they may. The server asks again on approval.
+
+    Whether an editor may approve their own edit where nothing is at stake is the policy's to say, not the page's.
+    """
+    if CHANNEL not in proposal["channels"]:
+        where = ", ".join(proposal["channels"]) or "nowhere"
+        return f"The policy takes an approval of {proposal['risk']} risk through {where}, not on this page."
+    if proposal["proposed_by"] == person.name and (proposal["environment"] or PRODUCTION) == PRODUCTION:
+        return "You edited this fix, so somebody else has to approve it."
+    return ""
 
 
 def facts(proposal: Mapping[str, Any], advice: Mapping[str, Any]) -> tuple[Fact, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
 from agent.expression import signal_of
-from agent.incident import OPEN_STATES, ExecutionState, IncidentState
+from agent.incident import OPEN_STATES, ExecutionState, IncidentState, Milestone, Working
+from guardrails.audit import seal
+from guardrails.canonical import UnusableDocument
 from service import view
+from service.loops import audit_row
 from service.pages import chart, decision, sentence
-from service.pages.text import moment
+from service.pages.graph import graph
+from service.pages.text import moment, shown
 from service.routes.incidents import titles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent.incident import Incident
     from connectors.store.store import Transaction
@@ -35,11 +40,39 @@ BUILD_PHASES = (
 
 def read(tx: Transaction, held: Context, incident: Incident, person: Person) -> dict[str, Any]:
     """Everything the templates of one incident need."""
-    whole = view.whole(tx, incident, held.ports.configuration, titles(held, incident))
+    whole = with_changes(tx, held, incident)
     control = tx.one("control")
     paused = control if control is not None and control["paused"] else None
     advice = _advice(tx, held, incident, whole["proposal"])
-    return arrange(whole, advice, person, paused, version=incident.version)
+    calls = held.ports.configuration.graph
+    return arrange(whole, advice, person, paused, version=incident.version) | {
+        "graph": graph(whole, calls),
+        "similar": similar(tx, incident),
+        "told": told(whole),
+        "sealed": sealed(tx, incident),
+        "revisions": [{**row, "created_at": row["created_at"].isoformat()}
+                      for row in tx.all("proposal_revisions", incident=incident.id)],
+    }  # fmt: skip
+
+
+def with_changes(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any]:
+    """view.whole, and what was changed round the impact."""
+    whole = view.whole(tx, incident, held.ports.configuration, titles(held, incident))
+    return whole | {"changes": changes(tx, incident)}
+
+
+def revision(tx: Transaction, held: Context, incident: Incident, person: Person, number: int) -> dict[str, Any] | None:
+    """A revision of the fix as its own card. None: there is none of this number."""
+    found = view.proposal(tx, incident, held.ports.configuration, revision=number)
+    if found is None:
+        return None
+    advice = _advice(tx, held, incident, found)
+    revisions = tx.all("proposal_revisions", incident=incident.id)
+    return {
+        "incident": view.brief(incident),
+        "card": decision.card({"proposal": found}, advice, person, None),
+        "newest": revisions[0]["revision"],
+    }
 
 
 def arrange(
@@ -57,9 +90,8 @@ def arrange(
         "card": decision.card(whole, advice, person, paused),
         "paused": paused,
         "progress": progress,
-        "evidence": chart.panel((whole["ranking"] or {}).get("series", ()), _marks(whole)),
-        "check_plot": _verification_panel(whole),
-        "path": path(whole),
+        "evidence": chart.panel(*evidence_drawn(whole)),
+        "check_plot": chart.panel(*verification_drawn(whole)),
         "hidden": hidden(whole),
     }
 
@@ -81,16 +113,27 @@ def _expression(whole: Mapping[str, Any]) -> str | None:
     return expr
 
 
-def _marks(whole: Mapping[str, Any]) -> chart.Marks:
-    change = (whole["ranking"] or {}).get("change")
+Drawn: TypeAlias = "tuple[Sequence[Mapping[str, Any]], chart.Marks]"
+"""Series with what is drawn over them: the server's drawing and the script's come from the same."""
+
+
+def evidence_drawn(whole: Mapping[str, Any]) -> Drawn:
+    ranking = whole["ranking"] or {}
+    change = ranking.get("change")
     expr = _expression(whole)
     signal = signal_of(expr) if expr else None
-    return chart.Marks(
+    marks = chart.Marks(
         anomaly_from=change["time"] if change else None,
         threshold=signal.threshold if signal else None,
         signal_unit=chart.unit_in(expr or ""),
         bands=_runs(whole),
+        events=tuple((moment(one["at"]).timestamp(), _deploy(one)) for one in whole.get("changes", ())),
     )
+    return ranking.get("series", ()), marks
+
+
+def _deploy(change: Mapping[str, Any]) -> str:
+    return shown(" ".join(part for part in (change["service"], change["version"]) if part), 40)
 
 
 def _runs(whole: Mapping[str, Any]) -> tuple[tuple[float, float, str], ...]:
@@ -101,12 +144,12 @@ def _runs(whole: Mapping[str, Any]) -> tuple[tuple[float, float, str], ...]:
     )
 
 
-def _verification_panel(whole: Mapping[str, Any]) -> chart.Panel | None:
+def verification_drawn(whole: Mapping[str, Any]) -> Drawn:
     """The alert's signal round the fix. Of several series the worst at each time: all of them have to recover."""
     found = whole["verification"]
     series = (found or {}).get("series") or ()
     if found is None or not series:
-        return None
+        return (), chart.Marks()
     signal = signal_of(found["expr"]) if found["expr"] else None
     worst = min if signal is not None and signal.comparison in {"<", "<="} else max
     values: dict[float, list[float]] = {}
@@ -121,7 +164,7 @@ def _verification_panel(whole: Mapping[str, Any]) -> chart.Panel | None:
         "values": [worst(values[at]) for at in times],
     }
     unit = chart.unit_in(found["expr"] or "")
-    return chart.panel([one], chart.Marks(threshold=found["threshold"], signal_unit=unit, bands=_runs(whole)))
+    return [one], chart.Marks(threshold=found["threshold"], signal_unit=unit, bands=_runs(whole))
 
 
 def running(whole: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -151,20 +194,72 @@ def running(whole: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def path(whole: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """From the likely cause to the alert, each service with its most unusual series. Empty: no path is known."""
-    ranking = whole["ranking"] or {}
-    paths = ranking.get("paths") or ()
-    if not paths:
-        return ()
-    loudest: dict[str, Any] = {}
-    for one in ranking.get("metrics", ()):
-        loudest.setdefault(one["service"], one)
-    nodes = list(reversed(paths[0]))
-    return tuple(
-        {"service": name, "metric": loudest.get(name), "cause": index == 0, "alert": index == len(nodes) - 1}
-        for index, name in enumerate(nodes)
-    )
+# --- What is read beside the incident itself ------------------------------------------------------------------------
+
+CHANGES_BEFORE = timedelta(hours=1)
+CHANGES_AFTER = timedelta(minutes=5)
+MOST_CHANGES = 20
+MOST_SIMILAR = 4
+MOST_SEALS = 1000
+
+
+def changes(tx: Transaction, incident: Incident) -> list[dict[str, Any]]:
+    """Deploys and other changes round the impact, oldest first."""
+    began = incident.milestones.get(Milestone.IMPACT_START, incident.opened_at)
+    rows = tx.all("changes_between", start=began - CHANGES_BEFORE, end=began + CHANGES_AFTER)
+    return [{**row, "at": row["at"].isoformat()} for row in rows[-MOST_CHANGES:]]
+
+
+def similar(tx: Transaction, incident: Incident) -> list[dict[str, Any]]:
+    """Earlier incidents of the same alert or cause, with the checks that said yes on the way to it."""
+    conclusion = incident.working.conclusion
+    rows = tx.all(
+        "similar_incidents", incident=incident.id, alertname=incident.alertname or None, service=incident.service,
+        cause=conclusion.cause if conclusion else None, limit=MOST_SIMILAR,
+    )  # fmt: skip
+    return [_similar(row) for row in rows]
+
+
+def _similar(row: Mapping[str, Any]) -> dict[str, Any]:
+    working = Working.from_data(row["working"])
+    shared = (("same_alert", "alert"), ("same_service", "service"), ("same_cause", "cause"))
+    return {
+        "id": f"INC-{row['id']}",
+        "title": row["title"],
+        "cause": working.conclusion.title if working.conclusion else row["cause"].replace("_", " "),
+        "outcome": row["outcome"],
+        "opened_at": row["opened_at"].isoformat(),
+        "seconds": row["seconds"],
+        "checks": [name for name, answer in working.answered.items() if answer.status == "yes"],
+        "same": [name for column, name in shared if row[column]],
+    }
+
+
+def told(whole: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The timeline in order of time: what Stanch noted, what was changed, and when the impact began."""
+    lines = [{**one, "kind": "noted"} for one in whole["timeline"]]
+    lines += [
+        {"kind": "changed", "at": one["at"], "service": one["service"], "version": one["version"],
+         "note": one["summary"]}
+        for one in whole["changes"]
+    ]  # fmt: skip
+    began = whole["milestones"].get("impact_start")
+    if began is not None:
+        lines.append({"kind": "began", "at": began})
+    return sorted(lines, key=lambda one: moment(one["at"]))
+
+
+def sealed(tx: Transaction, incident: Incident) -> dict[str, Any]:
+    """This incident's part of the audit chain: rows that are sealed, and those whose content is not what was sealed."""
+    rows = tx.all("seals_of", incident=incident.id, limit=MOST_SEALS)
+    return {"rows": len(rows), "edited": [row["seq"] for row in rows if not _as_sealed(row)]}
+
+
+def _as_sealed(row: Mapping[str, Any]) -> bool:
+    try:
+        return seal(row["prev"], audit_row(row["seq"], dict(row))) == row["hash"]
+    except UnusableDocument:
+        return False
 
 
 def hidden(whole: Mapping[str, Any]) -> tuple[str, ...]:

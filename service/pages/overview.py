@@ -106,9 +106,7 @@ def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
 
 def counted(tx: Transaction, held: Context, asked: Asked) -> dict[str, Any]:
     """What is counted over the period asked for; as old as FIGURES_AGE_S."""
-    found: Figures = held.recent.get(
-        ("figures", asked), FIGURES_AGE_S, lambda: figures.read(tx, asked, tx.now())
-    )
+    found: Figures = held.recent.get(("figures", asked), FIGURES_AGE_S, lambda: figures.read(tx, asked, tx.now()))
     return {
         "asked": asked,
         "days": figures.DAYS,

@@ -64,6 +64,11 @@ PACKAGES: dict[str, tuple[Kept, ...]] = {
     ),
     "uplot@1.6.32": (
         Kept(
+            "dist/uPlot.min.css",
+            "vendor/uplot.min.css",
+            "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+        ),
+        Kept(
             "dist/uPlot.iife.min.js",
             "vendor/uplot.min.js",
             "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
@@ -74,17 +79,13 @@ PACKAGES: dict[str, tuple[Kept, ...]] = {
             "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
         ),
     ),
-    "@dagrejs/dagre@2.0.4": (
+    "@dagrejs/dagre@3.1.3": (
         Kept(
             "dist/dagre.min.js",
             "vendor/dagre.min.js",
-            "8328ebab4802675e20ebdbb958ce466a7f0f6d00c1726a55ec969192bfcb75ab",
+            "54a503e346f93ca0bb10abe7999587e037262935687aca45eb4e4b0f64bbb578",
         ),
-        Kept(
-            "LICENSE",
-            "vendor/dagre.LICENSE",
-            "6a349742a6cb219d5a2fc8d0844f6d89a6efc62e20c664450d884fc7ff2d6015",
-        ),
+        Kept("LICENSE", "vendor/dagre.LICENSE", "6a349742a6cb219d5a2fc8d0844f6d89a6efc62e20c664450d884fc7ff2d6015"),
     ),
 }
 """Fonts: SIL Open Font License 1.1. htmx: Zero-Clause BSD. uPlot, dagre: MIT."""

@@ -28,7 +28,7 @@ router = APIRouter(tags=["pages"], include_in_schema=False)
 
 PAGE = 100
 EXPORT_PAGE = 2000
-CHAIN_AGE_S = 60.0
+CHAIN_AGE_S = 300.0
 """Following the chain reads every row; nobody needs it more often."""
 ACTIONS_AGE_S = 60.0
 Format = Literal["csv", "jsonl"]

@@ -34,10 +34,13 @@ def readyz(held: Held) -> Response:
         with held.ports.store.transaction() as tx:
             processes = tx.all("processes")
             backlog = tx.one("backlog")
+            integrations = {row["name"]: row["ok"] for row in tx.all("integrations")}
     except Unreachable as error:
         return JSONResponse({"status": "store away", "detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
     alive = sorted({row["kind"] for row in processes if row["age_s"] < FRESH_S})
-    return JSONResponse({"status": "ready", "processes": alive, "backlog": backlog})
+    # What is wrong with one of them is for `stanch doctor` and the audit: this page asks nobody who he is.
+    said = {"status": "ready", "processes": alive, "backlog": backlog, "integrations": integrations}
+    return JSONResponse(said)
 
 
 @router.get("/metrics")
@@ -54,10 +57,13 @@ def _registry(held: Context) -> CollectorRegistry:
     incidents = Gauge("stanch_incidents", "Incidents by state and outcome", ["state", "outcome"], registry=registry)
     steps = Gauge("stanch_steps", "Steps that are due or running", ["state"], registry=registry)
     up = Gauge("stanch_process_seen_seconds", "Since a process said it is there", ["kind"], registry=registry)
+    works = Gauge("stanch_integration_ok", "1 when the system answered as it should", ["name"], registry=registry)
     with held.ports.store.transaction() as tx:
         for row in tx.all("incident_ages"):
             incidents.labels(row["state"], row["outcome"] or "").set(row["n"])
         backlog = tx.one("backlog") or {}
+        for row in tx.all("integrations"):
+            works.labels(row["name"]).set(row["ok"])
         ages = [(row["kind"], row["age_s"]) for row in tx.all("processes")]
         times = buckets(tx.all("stage_buckets", negated=[-bound for bound in reversed(BOUNDS_S)]))
         fixes = tx.all("fix_outcomes", since=BEGINNING, until=tx.now(), service=None, severity=None)

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, status
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from service.context import Context, Held, SomePerson
-from service.pages import decision, high_risk, incident, overview
+from service.pages import chart, decision, high_risk, incident, overview
 from service.pages.answer import csrf_of, find, no_incident, problem, respond, to_login
 from service.pages.origin import Fields, cross_site
 from service.pages.template import page
-from service.routes import audit_page, events, login, oidc, settings_page, skills_page
+from service.routes import audit_page, edit, events, login, oidc, postmortem, settings_page, skills_page
 from service.routes.approvals import HTTP, clean, taken
 from service.steps.approve import Ask, Declined, Taken
 
@@ -28,6 +28,8 @@ router.include_router(login.router)
 router.include_router(oidc.router)
 router.include_router(settings_page.router)
 router.include_router(events.router)
+router.include_router(edit.router)
+router.include_router(postmortem.router)
 router.include_router(audit_page.router)
 router.include_router(skills_page.router)
 
@@ -35,6 +37,7 @@ DECIDED = {
     "approved": "Approved. The fix starts now.",
     "partially_approved": "Your approval is counted. It takes another approver before anything runs.",
     "denied": "Denied. Nothing runs.",
+    "edited": "Edited. The guardrail judges it now; the new revision needs a decision of its own.",
 }
 """What a page says after a decision; the address carries only the key, so it can say nothing else."""
 MAX_REASON_CHARS = 1000
@@ -91,33 +94,35 @@ def decide(request: Request, held: Held, person: SomePerson, key: str, form: Fie
             return _declined(request, held, person, found.key, form, answer)
 
 
-@router.get("/i/{key}/postmortem")
-def postmortem(request: Request, held: Held, person: SomePerson, key: str) -> Response:
+@router.get("/i/{key}/series")
+def series(held: Held, person: SomePerson, key: str) -> Response:
+    """What the charts draw, for the script that lets one look closer."""
+    if person is None:
+        return JSONResponse({"detail": "log in first"}, status.HTTP_401_UNAUTHORIZED)
+    with held.ports.store.transaction() as tx:
+        found = find(tx, key)
+        whole = incident.with_changes(tx, held, found) if found else None
+    if whole is None:
+        return JSONResponse({"detail": "there is no such incident"}, status.HTTP_404_NOT_FOUND)
+    drawn = {"evidence": incident.evidence_drawn(whole), "verification": incident.verification_drawn(whole)}
+    return JSONResponse({name: chart.points(*each) for name, each in drawn.items()})
+
+
+@router.get("/i/{key}/proposals/{revision}")
+def old_revision(request: Request, held: Held, person: SomePerson, key: str, revision: int) -> Response:
+    """A revision of the fix as it was proposed, whatever came after it."""
     if person is None:
         return to_login(request)
     with held.ports.store.transaction() as tx:
         found = find(tx, key)
-        row = tx.one("postmortem", incident=found.id) if found else None
+        values = incident.revision(tx, held, found, person, revision) if found else None
     if found is None:
         return no_incident(request, held, person)
-    if row is None:
-        text = f"{found.key} has no postmortem yet. It is written when the incident ends or needs a human."
-        return problem(request, held, person, status.HTTP_404_NOT_FOUND, "Not written yet", text, f"/i/{found.key}")
-    return page("postmortem.html", person, csrf_of(request, held), post=row["body"], key=found.key)
-
-
-@router.get("/i/{key}/postmortem.md")
-def postmortem_text(request: Request, held: Held, person: SomePerson, key: str) -> Response:
-    """The same as a file."""
-    if person is None:
-        return to_login(request)
-    with held.ports.store.transaction() as tx:
-        found = find(tx, key)
-        row = tx.one("postmortem", incident=found.id) if found else None
-    if found is None or row is None:
-        return no_incident(request, held, person)
-    headers = {"Content-Disposition": f'attachment; filename="{found.key}.md"'}
-    return Response(row["markdown"], media_type="text/markdown; charset=utf-8", headers=headers)
+    if values is None:
+        text = f"{found.key} has no revision {revision} of a fix."
+        code = status.HTTP_404_NOT_FOUND
+        return problem(request, held, person, code, "There is no such revision", text, f"/i/{found.key}")
+    return page("revision.html", person, csrf_of(request, held), **values)
 
 
 @router.get("/quarantine")
