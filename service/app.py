@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 
 from connectors.broker import celery_app
 from connectors.unreachable import Unreachable
-from service import hooks, identity, loops, proxy, refusals, wiring
+from service import hooks, identity, integrations, loops, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
 from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
@@ -51,6 +51,7 @@ def build_context(settings: Settings) -> Context:
     """Raises UnusableSettings for whatever is missing, before anything listens."""
     given = wiring.ports(settings, "api")
     doors = hooks.open_doors(settings, given.configuration)
+    integrations.check(settings)
     if settings.dev_login is not None and not _loopback(settings.bind_host):
         raise UnusableSettings("STANCH_DEV_LOGIN is for a loopback address only")
     slack_settings.slack(settings, given.configuration)
@@ -179,6 +180,7 @@ def _start_loops(held: Context, stop: threading.Event) -> None:
         loops.head_exporter(store, held.ports.data_dir / "audit", stop),
         loops.presence(store, name, "api", {"pid": os.getpid()}, stop),
         refusals.loop(held.doors.refusals, store, stop),
+        *integrations.loops(held.settings, held.ports.configuration, store, stop),
     ):
         loop.start()
 

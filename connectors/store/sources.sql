@@ -146,3 +146,7 @@ FROM stanch.integration ORDER BY name
 -- name: receipt
 -- Until where a delivery got; for whoever sent a test.
 SELECT receipt, source, state, reason, received_at FROM stanch.inbox WHERE receipt = %(receipt)s
+
+-- name: came_since
+SELECT receipt, source, state, reason, received_at FROM stanch.inbox
+WHERE source = %(source)s AND received_at >= %(since)s ORDER BY id LIMIT 1

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from service.configuration import HookKind
+
 
 @click.command(epilog="\b\nExample:\n  STANCH_STORE_DSN=postgresql://owner@store/stanch stanch migrate")
 def migrate() -> None:
@@ -99,13 +101,24 @@ def verify(json_: bool) -> None:
     sys.exit(0 if found.intact else 1)
 
 
-@click.command(epilog="\b\nExample:\n  stanch doctor --json")
+@click.command(
+    epilog="\b\nExamples:\n  stanch doctor --json\n  stanch doctor --send-test alertmanager   posts to our own hook, "
+    "waits for the worker\n  stanch doctor --send-test pagerduty      asks PagerDuty to ping us"
+)
 @click.option("--json", "json_", is_flag=True)
-def doctor(json_: bool) -> None:
+@click.option(
+    "--send-test",
+    "tested",
+    multiple=True,
+    type=click.Choice(["alertmanager", "pagerduty", "grafana", "changes"]),
+    help="Send something harmless through this hook and wait until it is taken in; may be repeated.",
+)
+def doctor(json_: bool, tested: tuple[HookKind, ...]) -> None:
     """Check every setting and every connection this process could use; exit 1 when one does not work."""
     found = [_settings_row()]
     if found[0]["ok"]:
         found += _connections()
+        found += [_round_trip(name) for name in tested]
     for row in found:
         mark = click.style("ok  ", fg="green") if row["ok"] else click.style("FAIL", fg="red")
         click.echo(json.dumps(row) if json_ else f"{mark} {row['what']}: {row['says']}")
@@ -118,9 +131,12 @@ def _row(what: str, says: str, *, ok: bool) -> dict[str, Any]:
 
 def _settings_row() -> dict[str, Any]:
     from service.configuration import read
+    from service.integrations import check
 
     try:
-        configuration = read(load().config)
+        settings = load()
+        configuration = read(settings.config)
+        check(settings)
     except UnusableSettings as error:
         return _row("settings", str(error), ok=False)
     approvers = len(configuration.rules.approvers)
@@ -131,6 +147,7 @@ def _settings_row() -> dict[str, Any]:
 def _connections() -> list[dict[str, Any]]:
     from connectors.runbooks import skills
     from connectors.unreachable import Unreachable
+    from service import integrations
     from service.configuration import read
 
     settings = load()
@@ -145,13 +162,25 @@ def _connections() -> list[dict[str, Any]]:
     for name, one in configuration.targets.items():
         if one.diagnose_dsn_file and one.diagnose_dsn_file.exists():
             probes[f"target {name}"] = partial(_target, name, one.diagnose_dsn_file)
+    probes |= integrations.probes(settings)
     rows = []
     for what, probe in probes.items():
         try:
             rows.append(_row(what, probe(), ok=True))
-        except (Unreachable, UnusableSettings, CommandFailed) as error:
+        except (Unreachable, UnusableSettings, CommandFailed, integrations.NotWorking) as error:
             rows.append(_row(what, str(error), ok=False))
     return rows
+
+
+def _round_trip(name: HookKind) -> dict[str, Any]:
+    from connectors.unreachable import Unreachable
+    from service.integrations import NotWorking
+    from service.round_trip import send
+
+    try:
+        return _row(f"test {name}", send(load(), name), ok=True)
+    except (Unreachable, UnusableSettings, NotWorking) as error:
+        return _row(f"test {name}", str(error), ok=False)
 
 
 def _store(dsn: str) -> str:

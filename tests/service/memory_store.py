@@ -143,6 +143,9 @@ class MemoryTransaction:
     def _quarantined(self, limit: int) -> list[Row]:
         return self.tables["quarantined"][:limit]
 
+    def _integrations(self) -> list[Row]:
+        return []
+
     def _processes(self) -> list[Row]:
         return self.tables["process"]
 

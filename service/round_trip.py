@@ -1,0 +1,142 @@
+"""`stanch doctor --send-test`: something harmless goes the whole way, from the address others use to the worker.
+
+An end of an alert that never fired opens no incident; an empty list is no change; a ping is only a ping.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from connectors.store.store import Store
+from connectors.unreachable import Unreachable
+from service.configuration import read
+from service.hooks import hooks
+from service.integrations import HOOK_PATH, NotWorking, pagerduty
+from service.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from connectors.store.store import Row
+    from service.configuration import HookKind
+    from service.settings import Settings
+
+WITHIN_S = 30.0
+LOOK_EVERY_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What is posted to our own hook."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def send(settings: Settings, name: HookKind, transport: httpx.BaseTransport | None = None) -> str:
+    """What happened, in one line. Raises NotWorking, Unreachable, UnusableSettings."""
+    store = Store(settings.require("store_dsn"), application_name="stanch doctor")
+    try:
+        rest = pagerduty(settings) if name == "pagerduty" else None
+        if rest is not None:
+            return _pinged(settings, store)
+        return _posted(settings, store, name, transport)
+    finally:
+        store.close()
+
+
+def _posted(settings: Settings, store: Store, name: HookKind, transport: httpx.BaseTransport | None) -> str:
+    hook = hooks(settings, read(settings.config))[name]
+    if not hook.secrets:
+        raise NotWorking(hook.off())
+    test = _test(name, hook.secrets[0].value)
+    began = time.monotonic()
+    try:
+        with httpx.Client(base_url=settings.public_url, timeout=10.0, transport=transport) as client:
+            answer = client.post(test.path, headers=dict(test.headers), content=test.body)
+    except httpx.HTTPError as error:
+        why = f"{type(error).__name__}: is {PREFIX}PUBLIC_URL right, and does `stanch serve` run?"
+        raise Unreachable(settings.public_url, why) from error
+    if answer.status_code != httpx.codes.ACCEPTED:
+        raise NotWorking(f"{settings.public_url}{test.path} answered HTTP {answer.status_code}, not 202")
+    receipt = str(answer.json()["receipt"])
+    _arrived(lambda: _one(store, "receipt", receipt=receipt))
+    return f"posted to {settings.public_url}{test.path}, stored, taken in after {time.monotonic() - began:.1f} s"
+
+
+def _test(name: HookKind, secret: bytes) -> Posted:
+    bearer = {"Authorization": f"Bearer {secret.decode()}", "Content-Type": "application/json"}
+    now = datetime.now(UTC).isoformat()
+    over = {
+        "status": "resolved",
+        "labels": {"alertname": "StanchTest"},
+        "annotations": {},
+        "startsAt": now,
+        "endsAt": now,
+        "fingerprint": f"test-{uuid.uuid4()}",
+    }
+    match name:
+        case "alertmanager":
+            body = {"version": "4", "groupKey": "stanch doctor", "alerts": [over]}
+            return Posted("/webhooks/alertmanager", bearer, json.dumps(body).encode())
+        case "grafana":
+            body = {"version": "1", "groupKey": "stanch doctor", "alerts": [over]}
+            return Posted("/webhooks/grafana", bearer, json.dumps(body).encode())
+        case "pagerduty":
+            event = {"id": f"test-{uuid.uuid4()}", "event_type": "pagey.ping", "occurred_at": now, "data": {}}
+            signed = json.dumps({"event": event}).encode()
+            made = hmac.new(secret, signed, hashlib.sha256).hexdigest()
+            return Posted(HOOK_PATH, {"X-PagerDuty-Signature": f"v1={made}"}, signed)
+        case _:
+            return Posted("/webhooks/changes", bearer, b"[]")
+
+
+def _pinged(settings: Settings, store: Store) -> str:
+    """PagerDuty itself sends its test event to the subscription's address."""
+    rest = pagerduty(settings)
+    if rest is None:
+        raise NotWorking(f"{PREFIX}PAGERDUTY_API_TOKEN is not set")
+    url = settings.public_url.rstrip("/") + HOOK_PATH
+    subscription = rest.subscription_to(url)
+    if subscription is None:
+        raise NotWorking(f"no webhook subscription posts to {url}")
+    began, since = time.monotonic(), _now(store)
+    rest.ping(subscription.id)
+    _arrived(lambda: _one(store, "came_since", source="pagerduty", since=since))
+    return f"PagerDuty pinged {url}; stored and taken in after {time.monotonic() - began:.1f} s"
+
+
+def _now(store: Store) -> datetime:
+    with store.transaction() as tx:
+        return tx.now()
+
+
+def _one(store: Store, query: str, **params: object) -> Row | None:
+    with store.transaction() as tx:
+        return tx.one(query, **params)
+
+
+def _arrived(look: Callable[[], Row | None]) -> None:
+    """Raises NotWorking when it did not come, is not taken in, or could not be read."""
+    end, row = time.monotonic() + WITHIN_S, None
+    while time.monotonic() < end:
+        row = look()
+        if row is not None and row["state"] != "stored":
+            break
+        time.sleep(LOOK_EVERY_S)
+    if row is None:
+        raise NotWorking(f"nothing came within {WITHIN_S:.0f} s")
+    if row["state"] == "stored":
+        raise NotWorking(f"stored, but no worker took it in within {WITHIN_S:.0f} s: does `stanch worker` run?")
+    if row["state"] == "quarantined":
+        raise NotWorking(f"stored, but it could not be read: {row['reason']}")
