@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 CALLS = (
     "pg_sleep(10)",
     "pg_terminate_backend(1)",
@@ -369,7 +371,7 @@ CHARACTERS = (
 
 BYPASSES = (*WRITTEN, *(place.format(call=call) for call in CALLS for place in PLACES), *CHARACTERS)
 
-DIAGNOSIS = """
+_DIAGNOSIS = """
 SELECT 1
 SELECT version()
 SELECT now(), current_database(), current_user, pg_backend_pid()
@@ -467,3 +469,6 @@ SELECT (a, b) OVERLAPS (c, d), like('a', 'b') FROM t NATURAL JOIN (SELECT 1) x
 SELECT similarity('a', 'b'), word_similarity('a', 'b')
 SELECT c.reltuples::bigint, c.relpages FROM pg_class c WHERE c.oid = 'public.orders'::regclass
 """.strip().splitlines()
+
+DIAGNOSIS = (*_DIAGNOSIS, *Path(__file__).with_name("diagnosis.sql").read_text(encoding="utf-8").splitlines())
+"""What a person or a tool asks a database about itself and its data."""

@@ -31,9 +31,41 @@ def test_a_refusal_says_why() -> None:
 
 
 def test_diagnosis_goes_through() -> None:
+    assert len(set(DIAGNOSIS)) >= 200
     blocked = [(statement, check_readonly(statement).reason) for statement in DIAGNOSIS]
     wrong = [found for found in blocked if found[1]]
     assert len(wrong) <= 0.03 * len(DIAGNOSIS), wrong
+
+
+def test_diagnosis_calls_nothing_unknown() -> None:
+    spoke = {text: [finding.why for finding in check(text).findings] for text in DIAGNOSIS}
+    assert sum(any("may lock or change anything" in why for why in found) for found in spoke.values()) == 0, spoke
+
+
+_DEEP = 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT '" + "x" * 2**20 + "'",
+        "SELECT " + "(" * _DEEP + "1" + ")" * _DEEP,
+        "SELECT " + "CASE WHEN true THEN " * _DEEP + "1" + " END" * _DEEP,
+        "SELECT " + "ARRAY[" * _DEEP + "1" + "]" * _DEEP,
+        "SELECT " + "ARRAY[" * 20 + "1" + "]" * 20,
+        "SELECT " + "(SELECT " * _DEEP + "1" + ")" * _DEEP,
+        "/*" * _DEEP + "SELECT 1",
+        "SELECT a" + " -> 'b'" * _DEEP,
+        "SELECT 1 WHERE " + " AND ".join(["a = 1"] * _DEEP),
+        "SELECT 1 WHERE a IN (" + ", ".join(["1"] * 100_000) + ")",
+        "SELECT 1;" * _DEEP,
+        "SELECT " + "NOT " * _DEEP + "true",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_what_is_too_long_or_too_deep_is_refused_before_it_is_parsed(text: str) -> None:
+    assert check_readonly(text).verdict == "block"
+    assert check(text).verdict == "refuse"
 
 
 def test_parameters_of_pg_stat_statements_pass() -> None:
