@@ -63,8 +63,8 @@ def _row(area: np.ndarray, one: Line, start: float, end: float, marks: Sequence[
     values = np.array([np.nan if value is None else float(value) for value in one.values])
     times = np.array([float(at) for at in one.times])
     known = values[np.isfinite(values)]
-    highest = max(float(known.max()), one.threshold or 0.0, 0.0)
-    lowest = min(float(known.min()), 0.0)
+    ends = (float(known.max()), float(known.min()), one.threshold or 0.0, 0.0)
+    highest, lowest = max(ends), min(ends)
     top = highest + (highest - lowest or 1.0) * 0.05
     column = LEFT + (times - start) / (end - start) * (WIDTH - LEFT - RIGHT - 1)
     for begin, finish in marks:
@@ -80,7 +80,7 @@ def _row(area: np.ndarray, one: Line, start: float, end: float, marks: Sequence[
         _write(area, _figure(value), level(value) - 7, LEFT - 10, right=True)
     if one.threshold is not None:
         area[level(one.threshold), LEFT : WIDTH - RIGHT].reshape(-1, 3)[::2] = RED
-        area[level(one.threshold) + 1, LEFT : WIDTH - RIGHT].reshape(-1, 3)[::2] = RED
+        area[level(one.threshold) - 1, LEFT : WIDTH - RIGHT].reshape(-1, 3)[::2] = RED
     _curve(area, column, values, level)
     limit = "" if one.threshold is None else f"  LIMIT {_figure(one.threshold)}"
     _write(area, f"{one.name}{f' ({one.unit})' if one.unit else ''}{limit}", 12, LEFT)

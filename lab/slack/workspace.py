@@ -399,7 +399,7 @@ def signed(body: bytes, *, secret: str = SIGNING_SECRET, at_s: float | None = No
 
 async def _arguments(request: web.Request) -> dict[str, Any]:
     if request.content_type == "application/json":
-        found = await request.json()
+        found = json.loads(await request.read() or b"{}")
         return found if isinstance(found, dict) else {}
     return dict(await request.post())
 

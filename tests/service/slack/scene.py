@@ -75,6 +75,9 @@ class Scene:
     def submit(self, view_id: str, user: str, values: Mapping[str, Any], **changes: Any) -> httpx.Response:
         return self.send("interactivity", form(self.workspace.submit(view_id, user, values, **changes)))
 
+    def command_only(self, text: str, user: str = ADA) -> httpx.Response:
+        return self.send("commands", command_form(self.workspace.command(text, user)))
+
     def command(self, text: str, user: str = ADA, **changes: Any) -> str:
         """What the person is answered."""
         before = len(self.workspace.whispers(user))

@@ -93,7 +93,7 @@ def test_a_rate_limit_is_waited_for(scene: Scene) -> None:
     scene.workspace.broken.clear()
     scene.clock.now_s += 60
     scene.turn(12)
-    assert scene.proposal(approval)
+    assert scene.proposal(approval).blocks
 
 
 def test_never_more_than_a_message_a_second_in_the_channel(fresh_scene: Scene) -> None:
@@ -157,7 +157,7 @@ def test_blocks_that_slack_does_not_take_become_a_link_without_buttons(scene: Sc
     for _ in range(12):
         scene.clock.now_s += 70
         heal_after_two()
-    assert scene.proposal(approval)
+    assert scene.proposal(approval).blocks
 
 
 def test_nobody_deciding_is_said_in_the_thread_and_to_the_channel(fresh_database: Database, tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ HOSTILE = (
 
 
 def test_labels_of_100_kb_full_of_tricks_neither_mention_nor_link_nor_break_anything(fresh_scene: Scene) -> None:
-    labels = dict.fromkeys(("service", "severity", "team"), HOSTILE)
-    fresh_scene.world.notify(firing("f" * 16, **labels), key="hostile")
+    alert = firing("f" * 16, service=HOSTILE, severity=HOSTILE, team=HOSTILE)
+    fresh_scene.world.notify(alert, key="hostile")
     (number,) = fresh_scene.world.incidents_of("hostile")
     fresh_scene.turn()
     root = next(one for one in fresh_scene.workspace.shown() if f"INC-{number}" in one.text)
