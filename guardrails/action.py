@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from guardrails.canonical import Json
+    from guardrails.index_action import Connection
 
 __all__ = [
     "KINDS",
@@ -44,6 +45,8 @@ __all__ = [
     "UnknownAction",
     "action_from_params",
     "action_to_params",
+    "connection_of",
+    "parameters_of",
     "render",
 ]
 
@@ -88,6 +91,18 @@ MEMBERS: tuple[type[Action], ...] = (
 )
 _KINDS: Mapping[str, type[Action]] = {member.kind: member for member in MEMBERS}
 KINDS: frozenset[str] = frozenset(_KINDS)
+
+
+def parameters_of(kind: str) -> tuple[str, ...]:
+    """The names of an action's parameters; empty for a kind outside the closed set."""
+    member = _KINDS.get(kind)
+    return () if member is None else tuple(field.name for field in fields(member))
+
+
+def connection_of(kind: str) -> Connection:
+    """Which of a target's writing roles runs it; the fix role for a kind outside the closed set, which nobody runs."""
+    member = _KINDS.get(kind)
+    return "fix" if member is None else member.connection
 
 
 def action_to_params(action: Action) -> dict[str, Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from connectors.store.store import Store
     from guardrails.action import Action
     from guardrails.facts import Facts
+    from guardrails.index_action import Connection
     from guardrails.permit import VerifyKeys
     from service.configuration import Configuration
+
+
+class Writers(Protocol):
+    """A target's writer under the role that an action needs; see guardrails.action.connection_of()."""
+
+    def __call__(self, target: str, role: Connection = "fix") -> AbstractContextManager[TargetWriter]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Ports:
     data_dir: Path
     public_url: str
     reader: Callable[[str], AbstractContextManager[TargetReader]]
-    writer: Callable[[str], AbstractContextManager[TargetWriter]]
+    writer: Writers
     facts: Callable[[str, Action, datetime, int], tuple[Facts, tuple[NotVisible, ...]]]
     identity: Callable[[str], dict[str, Any]]
     verify_keys: VerifyKeys

@@ -14,11 +14,11 @@ from service import configuration as configured
 from service.ports import Ports
 from service.settings import Settings, UnusableSettings
 from service.slack import enabled as slack_settings
-from service.steps import approve, causes, execute, intake, investigate, postmortem, triage, verify
+from service.steps import approve, causes, effect, execute, intake, investigate, postmortem, triage, verify
 from service.steps.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from connectors.oidc import OpenIdProvider
     from guardrails.action import Action
     from guardrails.facts import Facts
+    from guardrails.index_action import Connection as Role
     from service.configuration import Configuration
     from service.context import Context
+    from service.ports import Writers
     from service.slack.channel import Channel
     from service.steps.runner import Handler
 
@@ -57,7 +59,9 @@ def ports(settings: Settings, process: str) -> Ports:
         data_dir=settings.data_dir,
         public_url=settings.public_url.rstrip("/"),
         reader=diagnosing.reader if diagnosing else lambda target: _not_here(f"target {target}"),
-        writer=_fixing(configuration) if process == "executor" else lambda target: _not_here(f"target {target}"),
+        writer=_fixing(configuration)
+        if process == "executor"
+        else lambda target, role="fix": _not_here(f"target {target} as {role}"),
         facts=diagnosing.facts if diagnosing else lambda target, *_: _not_here(f"target {target}"),
         identity=diagnosing.identity if diagnosing else lambda target: _not_here(f"target {target}"),
         verify_keys=keys,
@@ -97,16 +101,21 @@ class _Diagnosing:
         return Diagnosis(configured.dsn(path, f"diagnose_dsn_file of {target}"), target)
 
 
-def _fixing(configuration: Configuration) -> Callable[[str], AbstractContextManager[TargetWriter]]:
+def _fixing(configuration: Configuration) -> Writers:
     from connectors.target.fix import FixConnection  # noqa: PLC0415 only the executor writes to targets
 
-    def writer(target: str) -> AbstractContextManager[TargetWriter]:
+    def writer(target: str, role: Role = "fix") -> AbstractContextManager[TargetWriter]:
         known = configuration.targets.get(target)
         if known is None:
             raise Unreachable(f"target {target}", "it is not configured here", permanent=True)
+        files = {"fix": known.fix_dsn_file, "signal": known.signal_dsn_file, "admin": known.admin_dsn_file}
+        if files[role] is None:
+            why = f"it has no {role}_dsn_file in stanch.yaml, which this action needs"
+            raise Unreachable(f"target {target}", why, permanent=True)
         return FixConnection(
-            configured.dsn(known.fix_dsn_file, f"fix_dsn_file of {target}"),
+            configured.dsn(files[role], f"{role}_dsn_file of {target}"),
             target,
+            role=role,
             policy=configuration.rules,
             environment=known.environment,
         )
@@ -140,7 +149,7 @@ def both_handlers(given: Ports) -> Mapping[str, Handler]:
 
 
 def executor_handlers(given: Ports) -> Mapping[str, Handler]:
-    return {"execute": execute.execute(given)}
+    return {"execute": execute.execute(given), "effect": effect.effect(given)}
 
 
 API_HANDLERS: Mapping[str, Handler] = {

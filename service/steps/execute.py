@@ -6,15 +6,17 @@ A crash after the start marker is never a second start: a restart looks at the t
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from agent.database.execution import Terms
 from agent.events import ExecutionEnded, ExecutionStarted
 from agent.incident import ExecutionState
 from agent.machine import Step
 from connectors.store.store import jsonb
 from connectors.unreachable import Unreachable
+from guardrails.action import connection_of
 from guardrails.judge import admit
 from guardrails.permit import Permit
 from guardrails.verdict import Refused
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ADOPT_POLL_S = 0.5
+EFFECT_AFTER_S = 15.0
+"""From the end of a run to the first look at what it changed, and between two looks."""
 ENDED = frozenset({ExecutionState.FINISHED, ExecutionState.FAILED, ExecutionState.ABORTED, ExecutionState.ROLLED_BACK})
 
 
@@ -43,13 +47,19 @@ def execute(ports: Ports) -> Handler:
     def handle(held: Held) -> Save:
         with ports.store.transaction() as tx:
             row = tx.one("execution", id=held.step.args["execution"])
-            paper = _paper(tx, row) if row else {}
+            paper = paper_of(tx, row) if row else {}
         if row is None:
             raise Unreachable("store", "the execution is gone", permanent=True)
         state = ExecutionState(row["state"])
         if state in ENDED:
             return _again(row)
-        with ports.writer(paper["proposal"]["target"]) as writer:
+        try:
+            held_target = ports.writer(paper["proposal"]["target"], connection_of(paper["proposal"]["action"]))
+        except Unreachable as error:
+            if state is ExecutionState.AUTHORISED and error.permanent:
+                return _end(row, "aborted", f"not started: {error}", {})
+            raise
+        with held_target as writer:
             if state is ExecutionState.AUTHORISED:
                 return _start(ports, held, row, paper, writer)
             return _adopt(ports, held, row, paper, writer)
@@ -68,7 +78,7 @@ def _start(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
     if control is None:
         raise Unreachable("store", "the kill switch cannot be read")
     paused = (control["reason"] or "no reason given") if control["paused"] else None
-    admitted = _admit(ports, paper, writer, now=now, paused=paused)
+    admitted = admitted_as(ports, paper, writer, now=now, paused=paused)
     if isinstance(admitted, Refused):
         return _end(row, "aborted", "not admitted: " + "; ".join(admitted.reasons), {})
     if row["phase"] == "run":
@@ -78,11 +88,11 @@ def _start(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
     started = _mark_started(held, row)
     if not writer.claim(str(row["approval_id"]), row["phase"], 0, "run", str(row["id"])):
         return _end(started, "failed", "the target says that this approval was run or given up before", {})
-    result = _run(ports, held, started, writer, admitted)
+    result = _run(ports, held, started, writer, admitted, paper)
     return _finish(started, row["phase"], result, writer, admitted)
 
 
-def _paper(tx: Transaction, row: Row) -> dict[str, Any]:
+def paper_of(tx: Transaction, row: Row) -> dict[str, Any]:
     approval = tx.one("approval", id=row["approval_id"])
     proposal = tx.one("proposal", id=approval["proposal_id"]) if approval else None
     if approval is None or proposal is None:
@@ -90,7 +100,7 @@ def _paper(tx: Transaction, row: Row) -> dict[str, Any]:
     return {"approval": approval, "proposal": proposal, "permits": tx.all("permits", approval=approval["id"])}
 
 
-def _admit(
+def admitted_as(
     ports: Ports, paper: dict[str, Any], writer: TargetWriter, *, now: datetime, paused: str | None
 ) -> Approved[Action] | Refused:
     approval, proposal = paper["approval"], paper["proposal"]
@@ -122,6 +132,12 @@ def _admit(
     )
 
 
+def terms_of(paper: dict[str, Any]) -> Terms:
+    """What was signed beside the command; the usual bounds where a document says nothing of them."""
+    signed = paper["proposal"]["document"]["verification"]
+    return Terms.from_data({name: signed[name] for name in ("bounds", "statement") if name in signed})
+
+
 def _permit(row: Row) -> Permit:
     return Permit(
         str(row["approval_id"]), row["digest"], row["person"], row["decided_at"], row["key_id"], row["signature"]
@@ -145,10 +161,13 @@ def _mark_started(held: Held, row: Row) -> Row:
     return moved[0]
 
 
-def _run(ports: Ports, held: Held, row: Row, writer: TargetWriter, approved: Approved[Action]) -> RunResult:
+def _run(
+    ports: Ports, held: Held, row: Row, writer: TargetWriter, approved: Approved[Action], paper: dict[str, Any]
+) -> RunResult:
+    saver = _saver(ports, held, row)
     if row["phase"] == "rollback":
-        return writer.roll_back(approved, str(row["id"]))
-    return writer.run(approved, str(row["id"]), _saver(ports, held, row))
+        return writer.roll_back(approved, str(row["id"]), saver)
+    return writer.run(approved, str(row["id"]), saver, terms_of(paper))
 
 
 def _saver(ports: Ports, held: Held, row: Row) -> Any:
@@ -168,21 +187,34 @@ def _saver(ports: Ports, held: Held, row: Row) -> Any:
 def _finish(row: Row, phase: str, result: RunResult, writer: TargetWriter, approved: Approved[Action]) -> Save:
     data = result.as_data()
     match result.status:
+        case "finished" if phase == "rollback":
+            return _end(row, "rolled_back", result.detail, data)
         case "finished":
-            return _end(row, "rolled_back" if phase == "rollback" else "finished", result.detail, data)
+            return _end(
+                row,
+                "finished",
+                result.detail,
+                data,
+                effect_of=result.before is not None and bool(approved.action.table),
+            )
         case "failed":
-            cleaned = _clean(writer, approved, row) if phase == "run" else ""
-            return _end(row, "failed", f"{result.detail}{cleaned}", data)
+            status, cleaned = _clean(writer, approved, row) if phase == "run" else ("failed", "")
+            return _end(row, status, f"{result.detail}{cleaned}", data)
         case "unknown":
             return _unknown(row, result.detail)
 
 
-def _clean(writer: TargetWriter, approved: Approved[Action], row: Row) -> str:
-    """Removes invalid remains, which would cost every write; part of what was approved."""
+def _clean(writer: TargetWriter, approved: Approved[Action], row: Row) -> tuple[Literal["finished", "failed"], str]:
+    """Removes what is half done and would cost every write; part of what was approved. A rebuild that broke after it
+    had taken the old index's place has only the old one left to remove, and is finished then.
+    """
     if writer.inspect(approved, str(row["id"])).kind != "invalid":
-        return "; nothing is left behind"
+        return "failed", "; nothing is left behind"
     removed = writer.clean(approved, str(row["id"]))
-    return f"; remains removed: {removed.detail}" if removed.status == "finished" else f"; remains: {removed.detail}"
+    if removed.status != "finished":
+        return "failed", f"; remains: {removed.detail}"
+    whole = writer.inspect(approved, str(row["id"])).kind == "valid"
+    return ("finished" if whole else "failed"), f"; remains removed: {removed.detail}"
 
 
 # --- Adopt -------------------------------------------------------------------------------------------------------
@@ -191,7 +223,7 @@ def _clean(writer: TargetWriter, approved: Approved[Action], row: Row) -> str:
 def _adopt(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: TargetWriter) -> Save:
     """Another process started this and is gone: look at the target, wait for what still runs, tell what came of it."""
     # Whether it may start was decided at the start marker; what is admitted again is only what to look for.
-    admitted = _admit(ports, paper, writer, now=row["started_at"], paused=None)
+    admitted = admitted_as(ports, paper, writer, now=row["started_at"], paused=None)
     if isinstance(admitted, Refused):
         raise Unreachable("approval", "; ".join(admitted.reasons), permanent=True)
     execution_id = str(row["id"])
@@ -208,8 +240,8 @@ def _adopt(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
         case "valid":
             return _end(row, "finished", f"adopted after a restart: {seen.detail}", seen.as_data())
         case "invalid":
-            removed = writer.clean(admitted, execution_id)
-            return _end(row, "failed", f"broke midway, remains removed: {removed.detail}", seen.as_data())
+            status, cleaned = _clean(writer, admitted, row)
+            return _end(row, status, f"broke midway{cleaned}", seen.as_data())
         case "absent":
             return _adopted_absent(row, writer)
         case _:
@@ -218,28 +250,37 @@ def _adopt(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
 
 def _adopted_rollback(row: Row, kind: str) -> Save:
     if kind == "absent":
-        return _end(row, "rolled_back", "adopted after a restart: the index is gone", {})
-    return _end(row, "failed", "the rollback broke; the index is still there, drop it by hand", {})
+        return _end(row, "rolled_back", "adopted after a restart: what was done is undone", {})
+    return _end(row, "failed", "the rollback broke; the fix is still in effect, undo it by hand", {})
 
 
 def _adopted_absent(row: Row, writer: TargetWriter) -> Save:
     if writer.claim(str(row["approval_id"]), row["phase"], 0, "abandon", str(row["id"])):
         return _end(row, "failed", "the executor died before it began; nothing was run", {})
-    return _end(row, "failed", "it broke before anything was built; nothing is left behind", {})
+    return _end(row, "failed", "it broke before it took any effect; nothing is left behind", {})
 
 
 # --- Ends --------------------------------------------------------------------------------------------------------
 
 
-def _end(row: Row, status: Any, detail: str, data: dict[str, Any]) -> Save:
+def _end(row: Row, status: Any, detail: str, data: dict[str, Any], *, effect_of: bool = False) -> Save:
+    """effect_of: what the fix changed is looked at a while later."""
+
     def save(tx: Transaction) -> Event:
         current = row
         if status == "rolled_back" and row["state"] == "started":
             current = {**row, "version": _move(tx, row, "rolling_back", {}, ended=False)["version"]}
         moved = _move(tx, current, status, {**data, "detail": detail}, ended=True)
+        if effect_of:
+            tx.add_step(row["incident_id"], effect_step(str(row["id"]), 1))
         return ExecutionEnded(row["phase"], status, detail, moved["finished_at"])
 
     return save
+
+
+def effect_step(execution: str, look: int) -> Step:
+    """The first look has the number 1."""
+    return Step("effect", "execute", {"execution": execution, "look": look}, after_s=EFFECT_AFTER_S)
 
 
 def _unknown(row: Row, detail: str) -> Save:

@@ -8,13 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent.database.checks import CHECKS
+from agent.database.execution import Bounds, Statement
 from agent.events import CheckAnswered, ProposalDrafted, ProposalRefused
 from agent.incident import Answered, Incident, Milestone
 from agent.metric_checks import Answer, Change, recent_change, traffic_surge
 from agent.ports import NoData
+from agent.runbook.parameters import MissingEvidence, gathered
 from connectors.store.store import Transaction, jsonb
 from connectors.unreachable import Unreachable
-from guardrails.action import UnknownAction, action_from_params, action_to_params
+from guardrails.action import UnknownAction, action_from_params, action_to_params, parameters_of
+from guardrails.completed import completed
 from guardrails.judge import judge
 from guardrails.permit import digest, proposal_document
 from service.steps import evidence
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from agent.events import Event
     from agent.ports import Metrics
-    from agent.runbook.skill import Check, Skill
+    from agent.runbook.skill import Check, Remediation, Skill
     from guardrails.action import Action
     from guardrails.verdict import Verdict
     from service.ports import Ports
@@ -126,24 +129,23 @@ def propose(ports: Ports) -> Handler:
         target = incident.target or ""
         if remedy.cause in incident.working.barred:
             return _refuse("the same fix did not help before; ask for another look to try it again")
-        edited = held.step.args.get("params")
         try:
-            action = action_from_params(
-                remedy.action,
-                _params(remedy.action, known.get(remedy.params_from, {})) if edited is None else edited,
-            )
-        except UnknownAction as error:
+            params = _params(remedy, known) if held.step.args.get("params") is None else held.step.args["params"]
+            action = action_from_params(remedy.action, params)
+            proposal_id = str(uuid.uuid4())
+            with ports.store.transaction() as tx:
+                now, recent = tx.now(), recent_executions(tx, ports, target)
+            facts, hidden = ports.facts(target, action, now, recent)
+            action = completed(action, facts)
+        except (UnknownAction, MissingEvidence) as error:
             return _refuse(f"no action could be built from the evidence: {error}")
-        proposal_id = str(uuid.uuid4())
-        with ports.store.transaction() as tx:
-            now, recent = tx.now(), recent_executions(tx, ports, target)
-        facts, hidden = ports.facts(target, action, now, recent)
         verdict = judge(action, facts, ports.configuration.rules, proposal_id=proposal_id)
         if not verdict.allowed:
             refusals = [finding for finding in verdict.findings if finding.level == "refuse"]
             return _refuse(*(f"{finding.why} ({finding.fix})" for finding in refusals))
         identity = ports.identity(target)
         verification = verification_of(ports, incident, roll_back=remedy.roll_back_on_regression)
+        verification |= terms_of(known, remedy.params_from)
         return lambda tx: _store_proposal(
             tx, ports, incident, proposal_id, target, identity, action, verdict, verification,
             {**asdict(facts), "not_visible": [one.as_data() for one in hidden]}, held.step.args.get("by"),
@@ -159,12 +161,29 @@ def recent_executions(tx: Transaction, ports: Ports, target: str) -> int:
     return int(row["started"]) if row else 0
 
 
-_PARAMS = {"create_index_concurrently": ("schema", "table", "columns")}
+def _params(remedy: Remediation, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The action's parameters out of the evidence, as the skill says. Raises MissingEvidence."""
+    return gathered(remedy.params, parameters_of(remedy.action), known, remedy.params_from)
 
 
-def _params(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The action's own parameters out of a check's data."""
-    return {name: data[name] for name in _PARAMS.get(kind, ()) if name in data}
+def terms_of(known: dict[str, dict[str, Any]], params_from: str) -> dict[str, Any]:
+    """What is signed beside the command and holds the executor: when it must stop, and which statement the fix is for.
+
+    statement null: the fix is for no one statement that pg_stat_statements counts.
+    """
+    named = (known.get(name, {}) for name in (params_from, "slow_statement", *known))
+    found = next((statement for data in named if (statement := _statement(data)) is not None), None)
+    return {"bounds": Bounds().as_data(), "statement": None if found is None else found.as_data()}
+
+
+def _statement(data: dict[str, Any]) -> Statement | None:
+    """The statement that a check's data names: at its top, or in its first finding. One only seen running has no id."""
+    findings = data.get("findings") or [{}]
+    written = data.get("statement") or (findings[0].get("data") or {}).get("statement")
+    if not written or not written.get("queryid"):
+        return None
+    mean_us = round(1000 * float(written["mean_exec_ms"]))
+    return Statement(str(written["queryid"]), str(written["user"]), mean_us, int(written["calls"]))
 
 
 def _refuse(*reasons: str) -> Save:

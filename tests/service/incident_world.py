@@ -59,7 +59,7 @@ def _no_target(name: str, *_: object) -> Any:
 
 def ports_of(store: Store, target: MemoryTarget | None = None, configuration: Configuration = CONFIGURATION) -> Ports:
     @contextmanager
-    def writer(_name: str) -> Iterator[TargetWriter]:
+    def writer(_name: str, _role: str = "fix") -> Iterator[TargetWriter]:
         assert target is not None
         yield target
 

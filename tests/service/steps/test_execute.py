@@ -18,7 +18,7 @@ from tests.service.incident_world import CONFIGURATION, KEY, World, ask, ports_o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.database.execution import Progress, RunResult
+    from agent.database.execution import Progress, RunResult, Terms
     from connectors.store.store import Row
     from guardrails.action import Action
     from guardrails.approved import Approved
@@ -40,9 +40,15 @@ class Target(MemoryTarget):
     recent: list[int] = field(default_factory=list)
     looks: list[Observed] = field(default_factory=list)
 
-    def run(self, approved: Approved[Action], execution_id: str, on_progress: Callable[[Progress], None]) -> RunResult:
+    def run(
+        self,
+        approved: Approved[Action],
+        execution_id: str,
+        on_progress: Callable[[Progress], None],
+        terms: Terms | None = None,
+    ) -> RunResult:
         self.ran += 1
-        return super().run(approved, execution_id, on_progress)
+        return super().run(approved, execution_id, on_progress, terms)
 
     def preflight(self, approved: Approved[Action], *, recent_executions: int = 0) -> Preflight:
         self.recent.append(recent_executions)
@@ -265,9 +271,9 @@ def test_a_broken_connection_is_unknown_until_the_target_was_looked_at(case: Cas
     [
         ([BUILDING, BUILDING, VALID], "finished", "adopted after a restart: valid and ready"),
         ([VALID], "finished", "adopted after a restart: valid and ready"),
-        ([INVALID], "failed", "broke midway, remains removed: there is no such index"),
-        ([BUILDING, INVALID], "failed", "broke midway, remains removed: there is no such index"),
-        ([Observed("absent", "nothing")], "failed", "it broke before anything was built; nothing is left behind"),
+        ([INVALID], "failed", "broke midway; remains removed: there is no such index"),
+        ([BUILDING, INVALID], "failed", "broke midway; remains removed: there is no such index"),
+        ([Observed("absent", "nothing")], "failed", "it broke before it took any effect; nothing is left behind"),
         ([Observed("elsewhere", "it")], "failed", "something else stands where the fix should be: it"),
     ],
 )
