@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 
 from connectors.broker import celery_app
 from connectors.unreachable import Unreachable
-from service import hooks, identity, integrations, loops, proxy, refusals, wiring
+from service import hooks, identity, integrations, loops, notices, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
 from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
@@ -102,6 +102,7 @@ def create(held: Context) -> FastAPI:
     )
     app.state.context = held
     app.state.slack = wiring.slack_channel(held)
+    app.state.notices = notices.configured(held.settings, held.ports.configuration)
     for noun in (slack, webhooks, incidents, approvals, health, pages, overview):
         app.include_router(noun.router)
     app.mount("/static", _CachedFiles(directory=STATIC), name="static")
@@ -155,6 +156,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     held.broadcast.bind(asyncio.get_running_loop())
     stop = threading.Event()
     _start_loops(held, stop)
+    for loop in notices.loops(held.ports.store, app.state.notices, held.ports.public_url, stop):
+        loop.start()
     if app.state.slack is not None:
         app.state.slack.start()
     try:
