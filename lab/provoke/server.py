@@ -13,7 +13,7 @@ import psycopg
 from connectors.embedded.account import unprivileged_account
 from connectors.embedded.postgres import EmbeddedPostgres, find_binaries
 from connectors.embedded.process import plain_environment
-from guardrails.fence import Fence
+from guardrails.fence import DEFAULT_ACTIONS, Fence
 from lab.provoke.standby import standby
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SETTINGS = {
     "track_io_timing": "on",
     "hot_standby_feedback": "on",
 }
+_ACTIONS = DEFAULT_ACTIONS | {"drop_index_concurrently"}
 _ROLES = ("diagnose", "fix", "signal")
 _SEED = """
 CREATE EXTENSION pg_stat_statements;
@@ -81,7 +82,7 @@ class TroubledServer:
         self.postgres.ensure_database(DATABASE)
         with psycopg.connect(self.admin, autocommit=True) as connection:
             connection.execute(_SEED)
-            connection.execute(Fence(database=DATABASE, owners=("shop_owner",)).sql())
+            connection.execute(Fence(database=DATABASE, owners=("shop_owner",), actions=_ACTIONS).sql())
             for role in _ROLES:
                 connection.execute(f"ALTER ROLE stanch_{role} PASSWORD 'secret-{role}'")
             connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stanch_diagnose")

@@ -37,7 +37,9 @@ def judge(readings: Readings) -> Judgement:
 
 def _is_bloated(row: Row, readings: Readings) -> bool:
     dead, live = row["dead_rows"], row["live_rows"]
-    return bool(dead >= readings.limits.dead_rows and dead >= readings.limits.dead_share * (dead + live))
+    # live_rows begins at nothing when the counters are reset; the planner's figure does not.
+    all_rows = max(dead + live, row["planner_rows"])
+    return bool(dead >= readings.limits.dead_rows and dead >= readings.limits.dead_share * all_rows)
 
 
 def _starved(readings: Readings) -> set[str]:

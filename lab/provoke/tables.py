@@ -1,0 +1,56 @@
+"""Tables of the shop's owner for one scenario, and an application that works on them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from lab.provoke.scenario import again_and_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.provoke.server import TroubledServer
+
+
+@contextlib.contextmanager
+def table(server: TroubledServer, name: str, *statements: str) -> Iterator[None]:
+    """Runs the statements, which make the table, as its owner; drops it in the end with all that hangs on it."""
+    try:
+        with psycopg.connect(server.deploy, autocommit=True) as owner:
+            owner.execute("SET ROLE shop_owner")
+            for statement in statements:
+                owner.execute(statement.encode())
+            owner.execute(f"GRANT SELECT ON public.{name} TO stanch_diagnose".encode())
+        yield
+    finally:
+        with server.superuser() as admin:
+            admin.execute(f"DROP TABLE IF EXISTS public.{name} CASCADE".encode())
+
+
+@contextlib.contextmanager
+def at_work(
+    server: TroubledServer,
+    work: Callable[[psycopg.Connection], object],
+    application: str = "shop",
+    *,
+    once: bool = False,
+) -> Iterator[None]:
+    """An application that does its work again and again; with once, in a new session each time.
+
+    What a session counted reaches the statistics when it ends, or within a second.
+    """
+    with contextlib.ExitStack() as stack:
+        if once:
+
+            def one() -> None:
+                with server.session(application, autocommit=True) as own:
+                    work(own)
+
+            stack.enter_context(again_and_again(one))
+        else:
+            session = stack.enter_context(server.session(application, autocommit=True))
+            stack.enter_context(again_and_again(lambda: work(session)))
+        yield
