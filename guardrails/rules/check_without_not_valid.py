@@ -21,8 +21,8 @@ RULE = Rule(
     on=frozenset({"add_check"}),
     why="ADD CHECK takes AccessExclusiveLock on {relation} while every row is checked: reads and writes wait",
     fix=(
-        "ALTER TABLE {relation} ADD CONSTRAINT … CHECK (…) NOT VALID; then, in another transaction: ALTER "
-        "TABLE {relation} VALIDATE CONSTRAINT …"
+        "ALTER TABLE {relation} ADD CONSTRAINT {name} {definition} NOT VALID; /* then, in a transaction of "
+        "its own: */ ALTER TABLE {relation} VALIDATE CONSTRAINT {name};"
     ),
     applies=_checks_at_once,
 )

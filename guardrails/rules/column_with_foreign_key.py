@@ -13,7 +13,8 @@ RULE = Rule(
         " ShareRowExclusiveLock on {detail}"
     ),
     fix=(
-        "add the column alone; then ADD CONSTRAINT … FOREIGN KEY ({column}) REFERENCES {detail} NOT VALID; "
-        "then VALIDATE CONSTRAINT"
+        "ALTER TABLE {relation} ADD COLUMN {definition}; /* then, each in a transaction of its own: */ ALTER "
+        "TABLE {relation} ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES {references} NOT VALID; "
+        "ALTER TABLE {relation} VALIDATE CONSTRAINT {name};"
     ),
 )

@@ -23,6 +23,6 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"detach_partition"}),
     why="DETACH PARTITION takes AccessExclusiveLock on {relation} and on the partition",
-    fix="ALTER TABLE {relation} DETACH PARTITION {detail} CONCURRENTLY (14 and later), outside a transaction",
+    fix=("ALTER TABLE {relation} DETACH PARTITION {detail} CONCURRENTLY; /* 14 and later, outside a transaction */"),
     applies=_could_be_concurrent,
 )

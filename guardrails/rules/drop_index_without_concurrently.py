@@ -23,6 +23,6 @@ RULE = Rule(
         "DROP INDEX takes AccessExclusiveLock on the index and on its table, and everybody queues behind it "
         "while it waits"
     ),
-    fix="DROP INDEX CONCURRENTLY {relation}, outside a transaction",
+    fix="DROP INDEX CONCURRENTLY {relation}; /* outside a transaction */",
     applies=_locks_the_table,
 )

@@ -9,5 +9,5 @@ RULE = Rule(
     level="note",
     on=frozenset({"add_foreign_key", "add_column_references"}),
     why="each DELETE on {detail} searches {relation} for rows that point to it",
-    fix="CREATE INDEX CONCURRENTLY … ON {relation} (the key's columns), if there is none",
+    fix="CREATE INDEX CONCURRENTLY ON {relation} ({key}); /* if there is none */",
 )

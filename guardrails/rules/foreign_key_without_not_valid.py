@@ -21,8 +21,8 @@ RULE = Rule(
     on=frozenset({"add_foreign_key"}),
     why="ADD FOREIGN KEY takes ShareRowExclusiveLock on {relation} and on {detail} while every row is checked",
     fix=(
-        "ALTER TABLE {relation} ADD CONSTRAINT … FOREIGN KEY … REFERENCES {detail} … NOT VALID; then, in "
-        "another transaction: ALTER TABLE {relation} VALIDATE CONSTRAINT …"
+        "ALTER TABLE {relation} ADD CONSTRAINT {name} {definition} NOT VALID; /* then, in a transaction of "
+        "its own: */ ALTER TABLE {relation} VALIDATE CONSTRAINT {name};"
     ),
     applies=_checks_at_once,
 )

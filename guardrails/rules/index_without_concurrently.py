@@ -23,6 +23,6 @@ RULE = Rule(
         "CREATE INDEX takes ShareLock on {relation}: every INSERT, UPDATE and DELETE waits until the whole "
         "index is built"
     ),
-    fix="CREATE INDEX CONCURRENTLY … ON {relation} (…), outside a transaction; then check pg_index.indisvalid",
+    fix=("CREATE {unique}INDEX CONCURRENTLY {rest}; /* outside a transaction, then look at pg_index.indisvalid */"),
     applies=_blocks_writes,
 )

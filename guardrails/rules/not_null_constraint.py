@@ -20,6 +20,9 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"add_not_null"}),
     why="ADD CONSTRAINT NOT NULL takes AccessExclusiveLock on {relation} while every row is checked",
-    fix="ALTER TABLE {relation} ADD CONSTRAINT … NOT NULL {column} NOT VALID (18 and later); then VALIDATE CONSTRAINT",
+    fix=(
+        "ALTER TABLE {relation} ADD CONSTRAINT {name} {definition} NOT VALID; /* then, in a transaction of "
+        "its own: */ ALTER TABLE {relation} VALIDATE CONSTRAINT {name};"
+    ),
     applies=_checks_at_once,
 )

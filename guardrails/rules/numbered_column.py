@@ -20,6 +20,9 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"add_column"}),
     why="numbering every row of {relation} rewrites it and all its indexes under AccessExclusiveLock",
-    fix="ADD COLUMN {column} bigint; fill it in batches from a sequence; then SET DEFAULT nextval(…)",
+    fix=(
+        "ALTER TABLE {relation} ADD COLUMN {column} bigint; /* fill it in batches from a sequence of its own,"
+        " then SET DEFAULT nextval() of it */"
+    ),
     applies=_numbers_rows,
 )

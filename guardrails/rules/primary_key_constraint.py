@@ -21,8 +21,9 @@ RULE = Rule(
     on=frozenset({"add_primary_key", "add_column"}),
     why="PRIMARY KEY builds an index on {relation} under AccessExclusiveLock and makes its columns NOT NULL",
     fix=(
-        "CREATE UNIQUE INDEX CONCURRENTLY i ON {relation} (…); make the columns NOT NULL by way of a CHECK; "
-        "then ADD CONSTRAINT … PRIMARY KEY USING INDEX i"
+        "{first}CREATE UNIQUE INDEX CONCURRENTLY {name} ON {relation} ({key}); /* make its columns NOT NULL "
+        "by way of a CHECK first */ ALTER TABLE {relation} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX "
+        "{name};"
     ),
     applies=_builds_an_index,
 )

@@ -20,6 +20,6 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"refresh"}),
     why="REFRESH takes AccessExclusiveLock on {relation} until the query has run",
-    fix="REFRESH MATERIALIZED VIEW CONCURRENTLY {relation}, which needs a unique index on it",
+    fix="REFRESH MATERIALIZED VIEW CONCURRENTLY {relation}; /* needs a unique index on it */",
     applies=_stops_readers,
 )

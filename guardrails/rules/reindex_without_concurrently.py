@@ -20,6 +20,6 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"reindex"}),
     why="REINDEX takes ShareLock on the table and AccessExclusiveLock on each index until it is rebuilt",
-    fix="REINDEX INDEX CONCURRENTLY {relation} (12 and later), outside a transaction",
+    fix="REINDEX {what}; /* 12 and later, outside a transaction */",
     applies=_blocks,
 )

@@ -26,8 +26,10 @@ RULE = Rule(
         "inserts of older code"
     ),
     fix=(
-        "ALTER TABLE {relation} ADD COLUMN {column} … (nullable, or with a constant DEFAULT); fill it; then "
-        "make it NOT NULL by way of a CHECK"
+        "{first}/* fill it in batches, then, each in a transaction of its own: */ ALTER TABLE {relation} ADD "
+        "CONSTRAINT {not_null_name} CHECK ({column} IS NOT NULL) NOT VALID; ALTER TABLE {relation} VALIDATE "
+        "CONSTRAINT {not_null_name}; ALTER TABLE {relation} ALTER COLUMN {column} SET NOT NULL; ALTER TABLE "
+        "{relation} DROP CONSTRAINT {not_null_name};"
     ),
     applies=_has_no_value,
 )

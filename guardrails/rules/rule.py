@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from guardrails.sql.statement import Operation, Statement, folded
+from guardrails.sql.wording import written
 from guardrails.verdict import Finding
 
 if TYPE_CHECKING:
@@ -35,13 +36,22 @@ class Context:
         return folded(relation) in self.new_relations
 
 
+class _Names(dict[str, str]):
+    """What a text may repeat; an ellipsis for a part the statement does not have."""
+
+    def __missing__(self, _key: str) -> str:
+        return "…"
+
+
 def _always(_operation: Operation, _context: Context) -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """why and fix may repeat {relation}, {column} and {detail} of the operation as they were written.
+    """why and fix may repeat {relation}, {column}, {detail} and the parts of the operation as they were written.
+
+    A fix that is SQL can be run as it stands; what it cannot say in SQL is in comments.
 
     new_relations_too: it holds for tables of the same script as well.
     """
@@ -62,9 +72,10 @@ class Rule:
             return None
         if not self.applies(operation, context):
             return None
-        names = {
-            "relation": operation.relation,
-            "column": operation.column or "the_column",
-            "detail": operation.detail or "the_name",
-        }
-        return Finding(self.name, self.level, self.why.format(**names), self.fix.format(**names))
+        names = _Names(
+            relation=operation.relation,
+            column=operation.column or "the_column",
+            detail=operation.detail or "the_name",
+        )
+        names.update({key: part if isinstance(part, str) else written(part) for key, part in operation.parts})
+        return Finding(self.name, self.level, self.why.format_map(names), self.fix.format_map(names))

@@ -24,8 +24,9 @@ RULE = Rule(
     on=frozenset({"set_not_null"}),
     why="SET NOT NULL takes AccessExclusiveLock on {relation} and scans it, unless a valid CHECK already proves it",
     fix=(
-        "ALTER TABLE {relation} ADD CONSTRAINT … CHECK ({column} IS NOT NULL) NOT VALID; VALIDATE CONSTRAINT "
-        "…; then, in a transaction of its own, SET NOT NULL (12 and later skip the scan) and drop the CHECK"
+        "ALTER TABLE {relation} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID; /* then, each "
+        "in a transaction of its own: */ ALTER TABLE {relation} VALIDATE CONSTRAINT {name}; ALTER TABLE "
+        "{relation} ALTER COLUMN {column} SET NOT NULL; ALTER TABLE {relation} DROP CONSTRAINT {name};"
     ),
     applies=_scans,
 )

@@ -21,8 +21,8 @@ RULE = Rule(
     on=frozenset({"add_unique", "add_column"}),
     why="UNIQUE builds an index on {relation} under AccessExclusiveLock: reads and writes wait",
     fix=(
-        "CREATE UNIQUE INDEX CONCURRENTLY i ON {relation} (…); then ALTER TABLE {relation} ADD CONSTRAINT … "
-        "UNIQUE USING INDEX i"
+        "{first}CREATE UNIQUE INDEX CONCURRENTLY {name} ON {relation} ({key}){nulls}; "
+        "ALTER TABLE {relation} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}{deferral};"
     ),
     applies=_builds_an_index,
 )

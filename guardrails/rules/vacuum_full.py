@@ -9,5 +9,7 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"vacuum_full"}),
     why="VACUUM FULL rewrites {relation} and its indexes under AccessExclusiveLock, and needs as much disk again",
-    fix="VACUUM (ANALYZE) {relation}; for real shrinking, pg_repack, or REPACK (CONCURRENTLY) from 19 on",
+    fix=(
+        "VACUUM (ANALYZE){table}; /* to give space back to the disk: pg_repack, or REPACK (CONCURRENTLY) from 19 on */"
+    ),
 )

@@ -20,6 +20,8 @@ RULE = Rule(
     level="refuse",
     on=frozenset({"add_column"}),
     why="the DEFAULT of {column} is volatile: {relation} and all its indexes are rewritten under AccessExclusiveLock",
-    fix="ADD COLUMN {column} without a default; ALTER COLUMN {column} SET DEFAULT …; then fill old rows in batches",
+    fix=(
+        "{first}ALTER TABLE {relation} ALTER COLUMN {column} SET DEFAULT {default}; /* then fill old rows in batches */"
+    ),
     applies=_differs_by_row,
 )

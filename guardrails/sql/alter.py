@@ -19,9 +19,11 @@ from guardrails.sql.column import (
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
 from guardrails.sql.options import lock_of_options
 from guardrails.sql.statement import Draft
+from guardrails.sql.wording import derived_name, names_in, written
 
 if TYPE_CHECKING:
     from guardrails.sql.cursor import Cursor
+    from guardrails.sql.lex import Token
 
 _AEL = Mode.ACCESS_EXCLUSIVE
 _SUE = Mode.SHARE_UPDATE_EXCLUSIVE
@@ -159,23 +161,55 @@ def _add_column(draft: Draft, relation: str, column: Column) -> None:
         draft.rewrite(relation)
     for other in column.references:
         draft.lock(other, _SRE, others=_SRE)
-        draft.does("add_column_references", relation, column=column.name, detail=other, marks=marks)
-    draft.does("add_column", relation, column=column.name, detail=column.type, marks=marks)
+        parts = column.parts | {"key": column.name, "name": derived_name(relation, column.name, "fkey")}
+        draft.does("add_column_references", relation, column=column.name, detail=other, marks=marks, parts=parts)
+    parts = column.parts | _names_after(relation, column)
+    draft.does("add_column", relation, column=column.name, detail=column.type, marks=marks, parts=parts)
+
+
+def _names_after(relation: str, column: Column) -> dict[str, str | tuple[Token, ...]]:
+    return {
+        "first": f"ALTER TABLE {relation} ADD COLUMN {written(column.parts['definition'])}; ",  # type: ignore[arg-type]  # tokens
+        "name": derived_name(relation, column.name, "key"),
+        "key": column.name,
+        "nulls": "",
+        "deferral": "",
+        "not_null_name": derived_name(relation, column.name, "not_null"),
+        "sequence": derived_name(relation, column.name, "seq"),
+    }
 
 
 def add_constraint(draft: Draft, relation: str, constraint: Constraint) -> None:
     """A constraint on a table that exists already."""
     marks = frozenset(constraint.marks)
     name = "add_" + constraint.kind.replace(" ", "_")
+    parts = _parts_of(relation, constraint)
     if constraint.kind == "foreign key":
         draft.lock(relation, _SRE, others=_SRE)
         draft.lock(constraint.references, _SRE)
-        draft.does(name, relation, column=constraint.name, detail=constraint.references, marks=marks)
+        draft.does(name, relation, column=constraint.name, detail=constraint.references, marks=marks, parts=parts)
     else:
         draft.lock(relation, _AEL, others=_AEL)
-        draft.does(name, relation, column=constraint.column, detail=constraint.name, marks=marks)
+        draft.does(name, relation, column=constraint.column, detail=constraint.name, marks=marks, parts=parts)
     if not marks & {"not_valid", "not_enforced", "using_index"}:
         draft.scans.append(relation)
+
+
+_SUFFIXES = {"foreign key": "fkey", "unique": "key", "primary key": "pkey", "check": "check", "not null": "not_null"}
+
+
+def _parts_of(relation: str, constraint: Constraint) -> dict[str, str | tuple[Token, ...]]:
+    words = [constraint.column] if constraint.column else [*names_in(constraint.columns)]
+    if constraint.kind == "primary key":
+        words = []
+    return {
+        "first": "",
+        "name": constraint.name or derived_name(relation, *words, _SUFFIXES.get(constraint.kind, "excl")),
+        "key": constraint.columns,
+        "nulls": " NULLS NOT DISTINCT" if "not_distinct" in constraint.marks else "",
+        "deferral": " DEFERRABLE" if "deferrable" in constraint.marks else "",
+        "definition": constraint.definition,
+    }
 
 
 def _drop(cursor: Cursor, draft: Draft, relation: str) -> None:
@@ -235,7 +269,7 @@ def _strong_column_change(cursor: Cursor, draft: Draft, relation: str, column: s
     draft.lock(relation, _AEL, others=_AEL)
     if cursor.accept("set", "not", "null"):
         draft.scans.append(relation)
-        draft.does("set_not_null", relation, column=column)
+        draft.does("set_not_null", relation, column=column, parts={"name": derived_name(relation, column, "not_null")})
     elif cursor.accept("drop", "not", "null"):
         draft.does("drop_not_null", relation, column=column)
     elif cursor.accept("set", "default"):

@@ -32,13 +32,14 @@ _CALLED_WITHOUT_EFFECT = frozenset({"coalesce", "nullif", "greatest", "least", "
 class Column:
     """type is in lower case without its length; unknown_type = not one of PostgreSQL's own, so perhaps a domain.
 
-    references are the tables its foreign keys point to.
+    references are the tables its foreign keys point to; parts are its definition without constraints, and others.
     """
 
     name: str
     type: str
     marks: set[str] = field(default_factory=set)
     references: list[str] = field(default_factory=list)
+    parts: dict[str, str | tuple[Token, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -53,12 +54,16 @@ class Constraint:
     column: str = ""
     references: str = ""
     marks: set[str] = field(default_factory=set)
+    columns: tuple[Token, ...] = ()
+    definition: tuple[Token, ...] = ()
 
 
 def read_column(cursor: Cursor) -> Column:
     """`name type constraint…` up to a comma or the end."""
+    start = cursor.position
     name = cursor.name()
     column = Column(name, *read_type(cursor))
+    column.parts["definition"] = cursor.since(start)
     while not cursor.at_end and not _comma(cursor):
         _column_constraint(cursor, column)
     return column
@@ -133,7 +138,9 @@ def _column_constraint(cursor: Cursor, column: Column) -> None:
     elif cursor.accept("primary", "key"):
         column.marks |= {"primary_key", "not_null"}
     elif cursor.accept("references"):
+        start = cursor.position
         column.references.append(_references(cursor))
+        column.parts["references"] = cursor.since(start)
     else:
         _column_option(cursor)
 
@@ -167,6 +174,7 @@ def _deferral(cursor: Cursor) -> bool:
 def _default(cursor: Cursor, column: Column) -> None:
     expression = cursor.until(_DEFAULT_STOPS)
     column.marks.add("default")
+    column.parts["default"] = expression
     if is_null(expression):
         column.marks.discard("default")
     if is_volatile(expression):
@@ -229,6 +237,7 @@ def starts_constraint(cursor: Cursor) -> bool:
 def read_constraint(cursor: Cursor) -> Constraint:
     """A table constraint with its trailing NOT VALID, DEFERRABLE and the like."""
     name = cursor.name() if cursor.accept("constraint") else ""
+    start = cursor.position
     constraint = _constraint_body(cursor)
     constraint.name = name
     while not cursor.at_end and not _comma(cursor):
@@ -237,8 +246,12 @@ def read_constraint(cursor: Cursor) -> Constraint:
         elif cursor.follows("not", "enforced"):
             cursor.accept("not", "enforced")
             constraint.marks.add("not_enforced")
+        elif cursor.follows("deferrable"):
+            cursor.accept("deferrable")
+            constraint.marks.add("deferrable")
         elif not (_deferral(cursor) or cursor.accept("no", "inherit")):
             raise cursor.error("not understood after a constraint:")
+    constraint.definition = cursor.since(start)
     return constraint
 
 
@@ -254,9 +267,9 @@ def _constraint_body(cursor: Cursor) -> Constraint:
     if cursor.accept("exclude"):
         return _exclude(cursor)
     cursor.expect("foreign", "key")
-    cursor.group()
+    columns = cursor.group()
     cursor.expect("references")
-    return Constraint("foreign key", references=_references(cursor))
+    return Constraint("foreign key", references=_references(cursor), columns=columns)
 
 
 def _never_null(condition: tuple[Token, ...]) -> str:
@@ -267,14 +280,16 @@ def _never_null(condition: tuple[Token, ...]) -> str:
 
 
 def _index_constraint(cursor: Cursor, constraint: Constraint) -> Constraint:
-    _ = cursor.accept("nulls", "not", "distinct") or cursor.accept("nulls", "distinct")
+    if cursor.accept("nulls", "not", "distinct"):
+        constraint.marks.add("not_distinct")
+    cursor.accept("nulls", "distinct")
     if cursor.accept("using", "index"):
         if cursor.accept("tablespace"):
             raise cursor.error("columns expected")
         cursor.name()
         constraint.marks.add("using_index")
         return constraint
-    cursor.group()
+    constraint.columns = cursor.group()
     _index_parameters(cursor)
     return constraint
 

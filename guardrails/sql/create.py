@@ -26,6 +26,7 @@ def create_index(cursor: Cursor, *, unique: bool) -> Draft:
         marks.add("concurrently")
     if cursor.accept("if", "not", "exists"):
         marks.add("if_not_exists")
+    start = cursor.position
     name = "" if cursor.word() == "on" else cursor.relation()
     cursor.expect("on")
     if cursor.accept("only"):
@@ -51,7 +52,8 @@ def create_index(cursor: Cursor, *, unique: bool) -> Draft:
     draft.outside_transaction = draft.waits = "concurrently" in marks
     if columns > 3:  # noqa: PLR2004 the limit strong_migrations has for indexes that are not unique
         marks.add("wide")
-    draft.does("create_index", relation, column=str(columns), detail=name, marks=frozenset(marks))
+    parts: dict[str, str | tuple[Token, ...]] = {"unique": "UNIQUE " if unique else "", "rest": cursor.since(start)}
+    draft.does("create_index", relation, column=str(columns), detail=name, marks=frozenset(marks), parts=parts)
     return draft
 
 

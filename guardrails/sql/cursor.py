@@ -165,6 +165,10 @@ class Cursor:
         self.position = len(self._tokens)
         return self._tokens[start:]
 
+    def since(self, position: int) -> tuple[Token, ...]:
+        """What was passed since the cursor stood there."""
+        return self._tokens[position : self.position]
+
     def end(self) -> None:
         if not self.at_end:
             raise self.error("not understood")

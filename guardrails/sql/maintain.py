@@ -53,7 +53,9 @@ def vacuum(cursor: Cursor) -> Draft:
     for relation in relations or (UNKNOWN_RELATIONS,):
         if full:
             draft.rewrite(relation)
-            draft.does("vacuum_full", relation)
+            draft.does(
+                "vacuum_full", relation, parts={"table": "" if relation == UNKNOWN_RELATIONS else f" {relation}"}
+            )
         else:
             draft.does("vacuum", relation)
     return draft
@@ -98,7 +100,8 @@ def reindex(cursor: Cursor) -> Draft:
     draft.waits = concurrently
     if what in ("schema", "database", "system"):
         draft.lock(UNKNOWN_RELATIONS, _SUE if concurrently else _AEL)
-        draft.does("reindex", UNKNOWN_RELATIONS, detail=name, marks=frozenset(marks))
+        parts = {"what": f"{what.upper()} CONCURRENTLY {name}".rstrip()}
+        draft.does("reindex", UNKNOWN_RELATIONS, detail=name, marks=frozenset(marks), parts=parts)
         return draft
     if concurrently:
         # The old index is locked ACCESS EXCLUSIVE under its new name, once nobody uses it any more.
@@ -108,7 +111,7 @@ def reindex(cursor: Cursor) -> Draft:
     else:
         draft.lock(name, Mode.SHARE, others=_AEL)
     draft.rewrites += [name, UNKNOWN_RELATIONS] if what == "index" else [UNKNOWN_RELATIONS]
-    draft.does("reindex", name, marks=frozenset(marks))
+    draft.does("reindex", name, marks=frozenset(marks), parts={"what": f"{what.upper()} CONCURRENTLY {name}"})
     return draft
 
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from guardrails.sql.lock import UNKNOWN_RELATIONS, LockTaken, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from guardrails.sql.lex import Token
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One effect, for the rules: `add_column` on `orders`, with marks such as `not_null` or `volatile_default`.
 
-    relation is as written, `*` when only the catalog knows it; detail is a name or type the finding repeats.
+    relation is as written, `*` when only the catalog knows it; detail is a name or type the finding repeats; parts are
+    pieces of the statement, by name, for the SQL to use instead.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Operation:
     column: str = ""
     detail: str = ""
     marks: frozenset[str] = frozenset()
+    parts: tuple[tuple[str, str | tuple[Token, ...]], ...] = ()
 
     def has(self, *marks: str) -> bool:
         return self.marks.issuperset(marks)
@@ -78,7 +82,17 @@ class Draft:
         if others is not None:
             self.locks.append((UNKNOWN_RELATIONS, others))
 
-    def does(self, name: str, relation: str = UNKNOWN_RELATIONS, **details: str | frozenset[str]) -> None:
+    def does(
+        self,
+        name: str,
+        relation: str = UNKNOWN_RELATIONS,
+        *,
+        parts: Mapping[str, str | tuple[Token, ...]] | None = None,
+        **details: str | frozenset[str],
+    ) -> None:
+        if parts:
+            self.operations.append(replace(Operation(name, relation, parts=tuple(parts.items())), **details))  # type: ignore[arg-type]  # own fields
+            return
         self.operations.append(replace(Operation(name, relation), **details))  # type: ignore[arg-type]  # own fields
 
     def rewrite(self, relation: str) -> None:

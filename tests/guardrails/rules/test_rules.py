@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pglast
 import pytest
 
 from guardrails.rules.registry import RULES
@@ -47,6 +48,44 @@ def test_a_rule_objects_to_its_examples_and_passes_the_others(name: str) -> None
         spoke = rules_that_spoke(example)
         assert name not in spoke, example
         assert "not_understood" not in spoke, example
+
+
+WRITTEN_OUT = (
+    "check_without_not_valid",
+    "column_with_foreign_key",
+    "detach_without_concurrently",
+    "drop_index_without_concurrently",
+    "foreign_key_index",
+    "foreign_key_without_not_valid",
+    "index_without_concurrently",
+    "not_null_constraint",
+    "numbered_column",
+    "primary_key_constraint",
+    "refresh_without_concurrently",
+    "reindex_without_concurrently",
+    "required_column",
+    "set_not_null",
+    "unique_constraint",
+    "vacuum_full",
+    "volatile_default",
+)
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_what_a_finding_tells_to_use_instead_is_sql_that_passes(name: str) -> None:
+    for example in fixture(name)["objected"]:
+        for finding in check(example).findings:
+            if finding.rule == name:
+                assert pglast.parse_sql(finding.fix), finding.fix
+                assert check(finding.fix).verdict == "allow", finding.fix
+
+
+def test_names_in_what_to_use_instead_are_those_of_the_statement() -> None:
+    (finding, *_) = check('ALTER TABLE app."Odd one" ADD UNIQUE NULLS NOT DISTINCT ("A", b) DEFERRABLE').findings
+    assert finding.fix == (
+        'CREATE UNIQUE INDEX CONCURRENTLY "Odd one_A_b_key" ON app."Odd one" ("A", b) NULLS NOT DISTINCT; '
+        'ALTER TABLE app."Odd one" ADD CONSTRAINT "Odd one_A_b_key" UNIQUE USING INDEX "Odd one_A_b_key" DEFERRABLE;'
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
