@@ -70,7 +70,6 @@ READINGS: Mapping[str, Reading] = {
     "wait_events": Reading(keys=("wait_event_type", "wait_event"), sampled=True),
     "wal_directory": Reading(gauges=("bytes",)),
     "temporary_files": Reading(),
-    "table_blocks": Reading(keys=("relid",), counters=("blks_read", "blks_hit")),
     "disk": Reading(keys=("path",)),
     "tables": Reading(
         keys=("relid",),
@@ -118,6 +117,8 @@ class Readings:
     now: Mapping[str, Rows | NotVisible]
     before: Mapping[str, Rows | NotVisible] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    known_deltas: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+    """What deltas() has worked out already; several classes ask for the same."""
 
     def rows(self, name: str) -> Rows | NotVisible:
         """At the window's end. NotVisible too when nobody took the reading."""
@@ -134,10 +135,13 @@ class Readings:
             return now
         if isinstance(before, NotVisible):
             return before
-        return between(READINGS[name], before, now)
+        if name not in self.known_deltas:
+            self.known_deltas[name] = between(READINGS[name], before, now)
+        return self.known_deltas[name]
 
     def with_rows(self, name: str, rows: Rows | NotVisible) -> Readings:
-        return replace(self, now={**self.now, name: rows})
+        known = {one: deltas for one, deltas in self.known_deltas.items() if one != name}
+        return replace(self, now={**self.now, name: rows}, known_deltas=known)
 
 
 def between(reading: Reading, before: Rows, now: Rows) -> Rows:
@@ -147,18 +151,23 @@ def between(reading: Reading, before: Rows, now: Rows) -> Rows:
 
 
 def _key(reading: Reading, row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in reading.keys)
+    return tuple([row[name] for name in reading.keys])  # a list first: there may be ten thousand rows
 
 
 def _delta(reading: Reading, before: Row | None, now: Row) -> Row:
-    counted = [name for name in reading.counters if now.get(name) is not None]
-    reset = before is not None and (
-        now.get("reset_at") != before.get("reset_at") or any(now[name] < (before.get(name) or 0) for name in counted)
-    )
-    start: Row = before if before is not None and not reset else {}
-    changes = {name: now[name] - (start.get(name) or 0) for name in counted}
-    measured = [name for name in reading.gauges if now.get(name) is not None]
-    changes |= {name: now[name] - ((before or now).get(name) or 0) for name in measured}
+    was: Row = before if before is not None else {}
+    reset = before is not None and now.get("reset_at") != before.get("reset_at")
+    changes: dict[str, Any] = {}
+    for name in reading.counters:
+        value = now.get(name)
+        if value is not None:
+            changes[name] = value - (was.get(name) or 0)
+            reset = reset or changes[name] < 0
+    if reset:
+        changes = {name: now[name] for name in changes}
+    for name in reading.gauges:
+        if now.get(name) is not None:
+            changes[name] = now[name] - ((before or now).get(name) or 0)
     return {**now, **changes, "reset": reset}
 
 

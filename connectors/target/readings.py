@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
-from agent.database.readings import READINGS, Readings, Row, Rows
+from agent.database.readings import READINGS, Readings, Rows
 from agent.database.snapshot import NotVisible
 from connectors.target.session import HIDDEN_FROM_US, Connection, reason, row, rows
 
@@ -26,6 +26,8 @@ SAMPLES = 20
 """Looks at a sampled reading over a window; with 20, what shows in a tenth of the time is missed once in eight."""
 LEAST_SAMPLE_PAUSE_S = 0.1
 OLDEST = 120_000
+_PORT_LINE = 3
+_CLOCK_S = 60
 _MONITOR = "GRANT pg_monitor TO <diagnose role>"
 _NOT_HERE = (
     *HIDDEN_FROM_US,
@@ -71,7 +73,6 @@ SOURCES: Mapping[str, Source] = {
     "wait_events": Source("wait events", ((OLDEST, "read_wait_events"),)),
     "wal_directory": Source("the size of pg_wal", ((OLDEST, "read_wal_directory"),)),
     "temporary_files": Source("temporary files", ((OLDEST, "read_temporary_files"),)),
-    "table_blocks": Source("blocks read by table", ((OLDEST, "read_table_blocks"),)),
     "disk": Source("free disk space", ((OLDEST, "read_data_directory"),)),
     "tables": Source("tables", ((OLDEST, "read_tables"),)),
     "statements": Source(
@@ -181,7 +182,7 @@ class _Taker:
         except _NOT_HERE as error:
             grant = source.grant if isinstance(error, errors.InsufficientPrivilege) else ""
             return NotVisible(source.what, reason(error), grant)
-        return local_disk(found[0]) if name == "disk" else tuple(_plain(one) for one in found)
+        return local_disk(found[0]) if name == "disk" else _plain(found)
 
     def _home(self, extension: str) -> str | None:
         if extension not in self._extensions:
@@ -203,20 +204,23 @@ def local_disk(server: Mapping[str, Any]) -> Rows | NotVisible:
     except OSError as error:
         return NotVisible(what, f"the data directory is not to be read from here: {error.strerror}")
     # Lines 3 and 4 of the lock file: start time in seconds, port.
-    if len(lock) < 4 or lock[3].strip() != server["port"] or abs(int(lock[2]) - server["started_at"]) > 60:  # noqa: PLR2004
+    started_at, port = (lock[2].strip(), lock[3].strip()) if len(lock) > _PORT_LINE else ("", "")
+    if port != server["port"] or not started_at.isdigit() or abs(int(started_at) - server["started_at"]) > _CLOCK_S:
         return NotVisible(what, "a server of another machine or container answers at this address")
     return ({"path": server["path"], "total_bytes": space.total, "free_bytes": space.free},)
 
 
-def _plain(read: Mapping[str, Any]) -> Row:
-    return {name: _scalar(value) for name, value in read.items()}
+def _plain(found: list[dict[str, Any]]) -> Rows:
+    """The same rows, their values JSON scalars. There may be ten thousand: only columns that may need it are gone over.
 
-
-def _scalar(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case Decimal():
-            return float(value)
-        case _:
-            return value
+    A column has one type, so its first value tells, unless that is NULL.
+    """
+    first = found[0] if found else {}
+    for name in [name for name, value in first.items() if value is None or isinstance(value, datetime | Decimal)]:
+        for read in found:
+            value = read[name]
+            if isinstance(value, datetime):
+                read[name] = value.isoformat()
+            elif isinstance(value, Decimal):
+                read[name] = float(value)
+    return tuple(found)

@@ -182,16 +182,6 @@ SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes FROM pg_ls_wal
 -- Temporary files in the default tablespace at this moment.
 SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes FROM pg_ls_tmpdir()
 
--- name: read_table_blocks
--- Blocks that each table, its indexes and TOAST had to fetch from outside shared_buffers, and found in it.
-SELECT relid::bigint AS relid, schemaname::text AS schema, relname::text AS "table",
-       coalesce(heap_blks_read, 0) + coalesce(idx_blks_read, 0) + coalesce(toast_blks_read, 0)
-       + coalesce(tidx_blks_read, 0) AS blks_read,
-       coalesce(heap_blks_hit, 0) + coalesce(idx_blks_hit, 0) + coalesce(toast_blks_hit, 0)
-       + coalesce(tidx_blks_hit, 0) AS blks_hit
-FROM pg_statio_user_tables
-WHERE coalesce(heap_blks_read, 0) + coalesce(idx_blks_read, 0) > 0
-
 -- name: read_data_directory
 -- Where the server's files are, and what tells that a directory of this machine is really this server's.
 SELECT current_setting('data_directory') AS path, current_setting('port') AS port,

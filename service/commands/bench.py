@@ -7,8 +7,10 @@ import click
 from service.cli import LazyGroup
 
 BENCHES = {
+    "advise": ("lab.bench.advise:advise", "Index advice: built, run and timed, beside others'."),
     "demo": ("lab.bench.demo:demo", "The whole incident, again and again."),
     "ingest": ("lab.bench.ingest:ingest", "Durable accepts a second, and storms of alerts."),
+    "diagnose": ("lab.bench.diagnose:diagnose", "Every incident provoked: what it is called, and the cost of a look."),
     "rca": ("lab.bench.rca:rca", "Root-cause ranking beside its baselines."),
     "sql": ("lab.bench.sql:sql", "The SQL judge: speed, and exactness against a server."),
 }

@@ -1,9 +1,10 @@
-"""Statements wait for blocks that are not in shared_buffers: one table or query brings most of the reads."""
+"""Statements wait for blocks that are not in shared_buffers; mostly one of them brings most of the reads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.database import statements
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
 from agent.database.readings import settings
@@ -18,7 +19,7 @@ HIT_SHARE = 0.9
 """pghero calls a cache hit rate below 0.99 low, over all time; over seconds of work a tenth missing is plain."""
 READS_PER_S = 1_000.0
 """Blocks of 8 kB: 8 MB/s is a load for a disk; below it misses are a cold cache."""
-TABLES_TOLD = 3
+STATEMENTS_TOLD = 3
 
 
 def judge(readings: Readings) -> Judgement:
@@ -34,19 +35,22 @@ def _misses(row: Row, window_s: float) -> bool:
 
 
 def _finding(row: Row, readings: Readings) -> Finding:
-    tables = _most_read(readings)
+    readers = _readers(readings)
     read, rate = row["blks_read"], row["blks_read"] / max(readings.window_s, 0.001)
     share = row["blks_hit"] / max(1, row["blks_read"] + row["blks_hit"])
-    first = tables[0] if tables else None
     known = readings.rows("settings")
     buffers = 0 if isinstance(known, NotVisible) else int(settings(known).get("shared_buffers", 0))
     return Finding(
         incident_class=NAME,
         severity="warning",
-        title=f"{rate:.0f} blocks a second are read from outside shared_buffers{_by(first, read)}",
+        title=f"{rate:.0f} blocks a second are read from outside shared_buffers",
         evidence=(
             f"In {readings.window_s:.1f} s {read} blocks were read and {row['blks_hit']} found: {share:.0%} hits",
-            *(f"{_name(one)}: {one['blks_read']} blocks, {one['blks_read'] / read:.0%} of them" for one in tables),
+            *(
+                f"{one['shared_blks_read'] / read:.0%} of them by one statement of {shown(one['user'], 63)}:"
+                f" {_text(one, readings)}"
+                for one in readers
+            ),
             *((f"Waiting for them took {row['read_ms']:.0f} ms (track_io_timing)",) if row["read_ms"] else ()),
             *((f"shared_buffers is {buffers} blocks",) if buffers else ()),
         ),
@@ -64,24 +68,31 @@ def _finding(row: Row, readings: Readings) -> Finding:
         rollback="",
         privilege="pg_monitor to see",
         diagram="",
-        data={"database": dict(row), "tables": [dict(one) for one in tables], "hit_share": share},
+        data={"database": dict(row), "statements": [dict(one) for one in readers], "hit_share": share},
     )
 
 
-def _most_read(readings: Readings) -> Rows:
-    tables = readings.deltas("table_blocks")
-    if isinstance(tables, NotVisible):
+def _readers(readings: Readings) -> Rows:
+    """The statements that read most blocks in the window."""
+    ran = readings.deltas("statements")
+    if isinstance(ran, NotVisible):
         return ()
-    read = [row for row in tables if row["blks_read"] > 0]
-    return tuple(sorted(read, key=lambda row: -row["blks_read"])[:TABLES_TOLD])
+    read = [row for row in ran if row["calls"] > 0 and row["shared_blks_read"] > 0]
+    return tuple(sorted(read, key=lambda row: -row["shared_blks_read"])[:STATEMENTS_TOLD])
 
 
-def _name(row: Row) -> str:
-    return f"{shown(row['schema'], 63)}.{shown(row['table'], 63)}"
+def _text(ran: Row, readings: Readings) -> str:
+    texts = readings.rows("statement_texts")
+    for row in () if isinstance(texts, NotVisible) else texts:
+        if (row["userid"], row["queryid"]) == (ran["userid"], ran["queryid"]):
+            return shown(row["query"], 100)
+    return f"queryid {ran['queryid']}"
 
 
-def _by(first: Row | None, read: int) -> str:
-    return f", {first['blks_read'] / max(1, read):.0%} of them of {_name(first)}" if first else ""
-
-
-CLASS = IncidentClass(NAME, "most blocks come from outside the cache", ("databases", "table_blocks", "settings"), judge)
+CLASS = IncidentClass(
+    NAME,
+    "most blocks come from outside the cache",
+    ("databases", "statements", "settings"),
+    judge,
+    statements.with_texts,
+)
