@@ -16,8 +16,14 @@ demo: ready-to-run ## one incident on real servers, from the alert to the postmo
 dev: ready-to-run ## every process on embedded servers, in one terminal
 	@exec $(BIN)/stanch dev
 
+# Whole incidents need a machine to themselves; everything else runs on two cores side by side.
 test: ready-to-test ## all tests, with real servers
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/acceptance
+	$(BIN)/python -m pytest tests/acceptance
+endif
 
 check: lint types imports test ## lint, types, import contracts and tests
 
