@@ -84,6 +84,7 @@ SILENCE_LIMIT_S = 60.0
 """How long the target may leave our questions unanswered before the outcome is called unknown."""
 _TOO_LATE = "the time to start has passed; nothing was done, ask for a new approval"
 _NO_IDENTITY = "the target's identity was never read, so nobody can have approved it"
+_NO_SIGNAL = "no signal was sent"
 _BUILDS = (CreateIndexConcurrently, CreatePartitionedIndex, ReindexIndexConcurrently)
 _ON_INDEXES = (*_BUILDS, DropIndexConcurrently)
 
@@ -108,6 +109,7 @@ class FixConnection:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         blocked_limit_s: float = BLOCKED_LIMIT_S,
         table_wait_s: float = TABLE_WAIT_S,
+        read_back_s: float = READ_BACK_S,
     ) -> None:
         self._dsn = dsn
         self._name = name
@@ -117,6 +119,7 @@ class FixConnection:
         self._clock = clock
         self._blocked_limit_s = blocked_limit_s
         self._table_wait_s = table_wait_s
+        self._read_back_s = read_back_s
         self._control: Connection | None = None
         self._identity: TargetIdentity | None = None
         self._courses: dict[str, Course] = {}
@@ -462,7 +465,8 @@ class FixConnection:
         """A command's own success is not taken for it; the catalog is."""
         if result.status != "finished":
             return result
-        until = time.monotonic() + (0.0 if isinstance(approved.action, _ON_INDEXES) else READ_BACK_S)
+        at_once = isinstance(approved.action, _ON_INDEXES) or told.startswith(_NO_SIGNAL)
+        until = time.monotonic() + (0.0 if at_once else self._read_back_s)
         try:
             seen = self.inspect(approved, execution_id)
             while seen.kind not in wanted and time.monotonic() < until:
@@ -543,7 +547,7 @@ def _told(approved: Approved[Action], answers: list[list[DictRow]]) -> str:
     if not isinstance(approved.action, CancelBackend | TerminateBackend):
         return ""
     if answered_nothing(answers):
-        return "no signal was sent: the session is gone, does something else by now, or is protected"
+        return f"{_NO_SIGNAL}: the session is gone, does something else by now, or is protected"
     return "the signal was sent"
 
 

@@ -10,14 +10,20 @@ import pytest
 
 from connectors.embedded.postgres import EmbeddedPostgres
 from connectors.embedded.process import ProcessGroup
-from guardrails.fence import Fence
+from guardrails.fence import OPENINGS, SERVER_ACTIONS, Fence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connectors.embedded.postgres import Binaries
 
-_SETTINGS = {"fsync": "off", "autovacuum": "off", "shared_preload_libraries": "pg_stat_statements"}
+_SETTINGS = {
+    "fsync": "off",
+    "autovacuum": "off",
+    "shared_preload_libraries": "pg_stat_statements",
+    "max_prepared_transactions": "4",
+    "wal_level": "logical",
+}
 _SEED = """
 CREATE EXTENSION pg_stat_statements;
 CREATE ROLE shop_owner NOLOGIN;
@@ -39,13 +45,15 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO stanch_diagnose;
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """DSNs of one database; admin is the superuser's."""
+    """DSNs of one database. admin is the superuser's; server is the role that acts on the server's settings."""
 
     admin: str
     app: str
     diagnose: str
     fix: str
     stranger: str
+    signal: str
+    server: str
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +83,10 @@ def shop(server: EmbeddedPostgres) -> Shop:
     with psycopg.connect(admin, autocommit=True) as connection:
         seed, _, grants = _SEED.partition("GRANT SELECT")
         connection.execute(seed)
-        connection.execute(Fence(database="shop", owners=("shop_owner",)).sql())
-        for role in ("stanch_diagnose", "stanch_fix"):
+        every = frozenset(OPENINGS) | SERVER_ACTIONS
+        fence = Fence(database="shop", owners=("shop_owner",), actions=every, prepared_owners=("shop_app",))
+        connection.execute(fence.sql())
+        for role in ("stanch_diagnose", "stanch_fix", "stanch_signal", "stanch_server"):
             connection.execute(f"ALTER ROLE {role} PASSWORD 'secret-{role}'")
         connection.execute("GRANT SELECT" + grants)
     # In a session of its own: what the seeding counted has reached the statistics by its end.
@@ -88,6 +98,8 @@ def shop(server: EmbeddedPostgres) -> Shop:
         diagnose=server.dsn("stanch_diagnose", "secret-stanch_diagnose", "shop"),
         fix=server.dsn("stanch_fix", "secret-stanch_fix", "shop"),
         stranger=server.dsn("stranger", "stranger", "shop"),
+        signal=server.dsn("stanch_signal", "secret-stanch_signal", "shop"),
+        server=server.dsn("stanch_server", "secret-stanch_server", "shop"),
     )
 
 
