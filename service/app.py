@@ -25,6 +25,7 @@ from connectors.unreachable import Unreachable
 from service import hooks, identity, integrations, loops, notices, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
+from service.pages.compression import Compressed
 from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
 from service.sessions import StoreSessions
 from service.settings import Settings, UnusableSettings
@@ -108,6 +109,7 @@ def create(held: Context) -> FastAPI:
     app.mount("/static", _CachedFiles(directory=STATIC), name="static")
     app.add_exception_handler(Unreachable, _store_away)
     app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_middleware(Compressed)
     app.add_middleware(_Headers)
     return app
 

@@ -30,8 +30,11 @@ def graph(whole: Mapping[str, Any], calls: Sequence[tuple[str, str]]) -> dict[st
     ranked = [one["service"] for one in ranking.get("services", ())]
     names = list(dict.fromkeys((*way, *(name for path in paths[1:] for name in path), *ranked, *ruled)))[:MOST_NODES]
     likely = {one["service"]: one["probability"] for one in ranking.get("services", ())}
-    nodes = [_node(name, way, ruled, likely, _loudest(ranking)) for name in names]
-    return {"nodes": nodes, "edges": _edges(names, way, ruled, calls)}
+    ids = {name: f"n{index}" for index, name in enumerate(names)}
+    nodes = [_node(name, way, ruled, likely, _loudest(ranking)) | {"id": ids[name]} for name in names]
+    edges = _edges(names, way, ruled, calls)
+    drawn = [{"from": ids[start], "to": ids[end], "kind": kind} for start, end, kind in edges]
+    return {"nodes": nodes, "edges": drawn}
 
 
 def _loudest(ranking: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -51,7 +54,6 @@ def _node(
 ) -> dict[str, Any]:
     cause, alert, out = name == way[0], name == way[-1], name in ruled
     return {
-        "id": name,
         "name": shown(name, NAME_CHARS),
         "note": "ruled out" if out else _moved(loudest.get(name)) or ("likely cause" if cause else "nothing unusual"),
         "why": shown(ruled[name]) if out else "",
@@ -68,16 +70,16 @@ def _moved(metric: Mapping[str, Any] | None) -> str:
 
 def _edges(
     names: Sequence[str], way: Sequence[str], ruled: Mapping[str, str], calls: Sequence[tuple[str, str]]
-) -> list[dict[str, str]]:
+) -> list[tuple[str, str, str]]:
     strong = set(pairwise(way))
     effects = dict.fromkeys((*strong, *((callee, caller) for caller, callee in calls)))
     found = []
     for start, end in effects:
         if start in names and end in names and start != end:
             kind = "strong" if (start, end) in strong else "rejected" if {start, end} & set(ruled) else "plain"
-            found.append({"from": start, "to": end, "kind": kind})
+            found.append((start, end, kind))
     # One that was ruled out and calls nobody here still shows what it was asked about.
-    drawn = {name for edge in found for name in (edge["from"], edge["to"])}
+    drawn = {name for start, end, _ in found for name in (start, end)}
     alone = [name for name in names if name in ruled and name not in drawn]
-    found += [{"from": name, "to": way[-1], "kind": "rejected"} for name in alone]
+    found += [(name, way[-1], "rejected") for name in alone]
     return found

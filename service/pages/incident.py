@@ -257,7 +257,7 @@ def sealed(tx: Transaction, incident: Incident) -> dict[str, Any]:
 
 def _as_sealed(row: Mapping[str, Any]) -> bool:
     try:
-        return seal(row["prev"], audit_row(row["seq"], dict(row))) == row["hash"]
+        return seal(row["prev"], audit_row(row["seq"], dict(row))) == str(row["hash"])
     except UnusableDocument:
         return False
 

@@ -10,7 +10,7 @@ from agent.incident import OPEN_STATES, IncidentState
 from connectors.store.store import incident_from_row
 from service import view
 from service.pages import figures, sentence
-from service.pages.text import day_of, span
+from service.pages.text import day_of, shown, span
 from service.routes.health import FRESH_S
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     """What changes with each event."""
     active = tx.all("incidents", states=sorted(map(str, OPEN_STATES)), before=None, limit=LISTED)
     now = tx.now()
-    shown = [_line(tx, held, row, person, now) for row in active]
+    lines = [_line(tx, held, row, person, now) for row in active]
     control = tx.one("control")
     quarantined = len(tx.all("quarantined", limit=QUARANTINE_LISTED))
     over = tx.all("incidents", states=sorted(set(IncidentState) - OPEN_STATES), before=None, limit=LISTED_OVER)
     return {
-        "waiting": [one for one in shown if one["left_s"] is not None],
-        "active": shown,
+        "waiting": [one for one in lines if one["left_s"] is not None],
+        "active": lines,
         "active_more": len(active) == LISTED,
         "over": [line(row) for row in over],
         "paused": control if control is not None and control["paused"] else None,
@@ -120,11 +120,14 @@ def counted(tx: Transaction, held: Context, asked: Asked) -> dict[str, Any]:
 
 
 def facets(tx: Transaction, held: Context) -> dict[str, list[str]]:
-    """What one may filter by; a minute old at most."""
+    """What one may filter by; a minute old at most. Names that a page does not show as they are are left out."""
 
     def make() -> dict[str, list[str]]:
         row = tx.one("incident_facets") or {}
-        return {name: sorted(row.get(name) or ())[:MOST_FACETS] for name in ("services", "severities")}
+        return {
+            name: sorted(one for one in row.get(name) or () if shown(one) == one)[:MOST_FACETS]
+            for name in ("services", "severities")
+        }
 
     found: dict[str, list[str]] = held.recent.get("facets", FACETS_AGE_S, make)
     return found

@@ -135,7 +135,7 @@ def version(request: Request, held: Held, person: SomePerson, key: str, revision
     if found is None or revision not in edits:
         return no_incident(request, held, person)
     before = edits[revision - 1]["body"] if revision - 1 in edits else ""
-    values = {"key": found.key, "edit": _told(edits[revision]), "changed": _changed(before, edits[revision]["body"])}
+    values: dict[str, Any] = {"key": found.key, "edit": _told(edits[revision]), "changed": _changed(before, edits[revision]["body"])}
     return page("postmortem_version.html", person, csrf_of(request, held), **values)
 
 

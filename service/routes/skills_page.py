@@ -45,7 +45,7 @@ def one_skill(request: Request, held: Held, person: SomePerson, name: str) -> Re
     with held.ports.store.transaction() as tx:
         counts, used = tx.all("skill_counts"), tx.all("skill_use")
     rows = [row for row in counts if row["skill"] == name]
-    values = {
+    values: dict[str, Any] = {
         "skill": skill,
         "line": _line(skill, counts, used),
         "text": inert(skill.body),

@@ -137,6 +137,121 @@ class MemoryTransaction:
     def _api_token(self, sha256: str) -> list[Row]:
         return [row for row in self.tables["api_token"] if row["sha256"] == sha256]
 
+    def _postmortem_edits(self, incident: int) -> list[Row]:
+        return sorted(self._of("postmortem_edit", incident_id=incident), key=lambda row: -row["revision"])
+
+    def _add_postmortem_edit(self, incident: int, revision: int, person: str, body: str) -> list[Row]:
+        newest = max((row["revision"] for row in self._of("postmortem_edit", incident_id=incident)), default=0)
+        if newest != revision:
+            return []
+        row = {"incident_id": incident, "revision": revision + 1, "person": person, "body": body, "at": self.at}
+        self.tables["postmortem_edit"].append(row)
+        return [row]
+
+    def _proposal_of(self, incident: int, revision: int) -> list[Row]:
+        return self._of("proposal", incident_id=incident, revision=revision)
+
+    def _proposal_revisions(self, incident: int) -> list[Row]:
+        rows = sorted(self._of("proposal", incident_id=incident), key=lambda row: -row["revision"])
+        states = {row["proposal_id"]: row["state"] for row in self.tables["approval"]}
+        return [{**row, "state": states.get(row["id"])} for row in rows]
+
+    def _changes_between(self, start: datetime, end: datetime) -> list[Row]:
+        return [row for row in self.tables["change"] if start <= row["at"] <= end]
+
+    def _similar_incidents(
+        self, incident: int, alertname: str | None, service: str | None, cause: str | None, limit: int
+    ) -> list[Row]:
+        found = []
+        for row in self.tables["incident"]:
+            conclusion = row["working"].get("conclusion")
+            if conclusion is None or row["id"] >= incident or row["state"] not in {"resolved", "closed"}:
+                continue
+            same = {"same_alert": row["labels"].get("alertname") == alertname, "same_service": row["service"] == service,
+                    "same_cause": conclusion["cause"] == cause}  # fmt: skip
+            if same["same_alert"] or same["same_cause"]:
+                found.append({**row, **same, "cause": conclusion["cause"], "seconds": None})
+        return found[:limit]
+
+    def _seals_of(self, incident: int, limit: int) -> list[Row]:
+        rows = [row for row in self._of("audit", incident_id=incident) if row["seq"] is not None]
+        return rows[:limit]
+
+    def _incident_times(self, limit: int, **window: Any) -> list[Row]:
+        rows = [self._timed(row) for row in self._opened(**window)]
+        return sorted(rows, key=lambda row: -row["id"])[:limit]
+
+    def _timed(self, row: Row) -> Row:
+        at = {name: datetime.fromisoformat(text) for name, text in row["milestones"].items()}
+        began, restored = at.get("impact_start"), at.get("restored")
+        return {
+            "id": row["id"], "began": (began or row["opened_at"]).timestamp(), "outcome": row["outcome"],
+            "seconds": (restored - began).total_seconds() if began and restored else None,
+            "open": row["state"] not in {"resolved", "self_resolved", "closed"},
+        }  # fmt: skip
+
+    def _opened(self, since: datetime, until: datetime, service: str | None, severity: str | None) -> list[Row]:
+        rows = [row for row in self.tables["incident"] if since <= row["opened_at"] < until]
+        rows = [row for row in rows if service is None or row["service"] == service]
+        return [row for row in rows if severity is None or row["severity"] == severity]
+
+    def _stage_times(self, **window: Any) -> list[Row]:  # noqa: ARG002 too few for a median in any example
+        return [{f"{stage}_n": 0 for stage in ("detect", "diagnose", "wait", "execute", "verify")}]
+
+    def _fix_outcomes(self, **window: Any) -> list[Row]:
+        opened = {row["id"] for row in self._opened(**window)}
+        waiting = [row for row in self.tables["approval"] if row["incident_id"] in opened and row["state"] == "pending"]
+        return [{"outcome": "waiting", "n": len(waiting)}] if waiting else []
+
+    def _load_of(self, **window: Any) -> list[Row]:
+        return [{"incidents": len(self._opened(**window)), "unsocial": 0}]
+
+    def _deciders(self, limit: int, **window: Any) -> list[Row]:  # noqa: ARG002
+        return [{"person": name, "n": 1} for name in sorted({row["person"] for row in self.tables["decision"]})][:limit]
+
+    def _incident_facets(self) -> list[Row]:
+        rows = self.tables["incident"]
+        return [{"services": sorted({row["service"] for row in rows}),
+                 "severities": sorted({row["severity"] for row in rows})}]  # fmt: skip
+
+    def _last_received(self) -> list[Row]:
+        return [{"source": "alertmanager", "age_s": 62.0}] if self.tables["incident"] else []
+
+    def _backlog(self) -> list[Row]:
+        return [{"due": 0, "running": 0}]
+
+    def _search_incidents(
+        self, text: str | None, states: list[str] | None, before: int | None, limit: int, **wanted: str | None
+    ) -> list[Row]:
+        rows = self._incidents(states, before, limit=10_000)
+        rows = [row for row in rows if text is None or text.strip("%").lower() in row["title"].lower()]
+        named = {name: value for name, value in wanted.items() if value is not None and name != "cause"}
+        return [row for row in rows if all(row[name] == value for name, value in named.items())][:limit]
+
+    def _audit_found(
+        self, before: int | None, text: str | None, incident: int | None, actor: str | None, limit: int, **_: Any
+    ) -> list[Row]:
+        rows = [row for row in reversed(self.tables["audit"]) if before is None or row["id"] < before]
+        rows = [row for row in rows if incident is None or row["incident_id"] == incident]
+        rows = [row for row in rows if actor is None or row["actor"] == actor]
+        return [row for row in rows if text is None or text.strip("%") in (row["data"].get("note") or "")][:limit]
+
+    def _audit_actions(self) -> list[Row]:
+        return [{"action": name} for name in sorted({row["action"] for row in self.tables["audit"]})]
+
+    def _seal_head(self) -> list[Row]:
+        return []
+
+    def _sealed_rows(self, after: int, limit: int) -> list[Row]:  # noqa: ARG002 nothing is sealed in the examples
+        return []
+
+    def _skill_counts(self) -> list[Row]:
+        return self.tables["skill_count"]
+
+    def _skill_use(self) -> list[Row]:
+        names = [row["skill"] for row in self.tables["incident"]]
+        return [{"skill": name, "n": names.count(name)} for name in sorted(set(names))]
+
     def _control(self) -> list[Row]:
         return self.tables["control"]
 
@@ -151,7 +266,8 @@ class MemoryTransaction:
 
 
 TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
-          "postmortem", "control", "quarantined", "process", "api_token")  # fmt: skip
+          "postmortem", "postmortem_edit", "control", "quarantined", "process", "change", "skill_count",
+          "api_token")  # fmt: skip
 
 
 @dataclass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.pages import chart, overview, text
+from service.pages import chart, figures, overview, text
 from service.pages.decision import lock_words
 from service.pages.template import STATIC
-from service.pages.vendor import PACKAGES, target
+from service.pages.vendor import PACKAGES, Kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,39 +98,93 @@ def test_a_unit_comes_from_the_name_and_is_not_guessed() -> None:
 # --- Time to restore --------------------------------------------------------------------------------------------------
 
 
-def brief(seconds: float | None, state: str = "resolved", days_ago: float = 1.0) -> dict[str, Any]:
-    began = NOW - timedelta(days=days_ago)
-    return {
-        "id": "INC-1",
-        "state": state,
-        "seconds": {"restore": seconds},
-        "milestones": {"impact_start": began.isoformat()},
-    }
+def found(*points: figures.Point, seconds: Sequence[float] = ()) -> figures.Figures:
+    """Figures of these points; seconds: further incidents that were restored an hour ago."""
+    began = (NOW - timedelta(hours=1)).timestamp()
+    more = tuple(figures.Point(9000 + index, began, one, open=False) for index, one in enumerate(seconds))
+    every = (*points, *more)
+    return figures.Figures(
+        asked=figures.Asked(), since=NOW - timedelta(days=30), until=NOW, points=every, cut=False,
+        restore=figures.summary([one.seconds for one in every if not one.open]), without={}, stages=(), outcomes={},
+        prior_restore=figures.summary([]), prior_outcomes={}, incidents=len(every), unsocial=0, prior_incidents=0,
+        deciders=(),
+    )  # fmt: skip
 
 
 def test_below_five_incidents_there_is_no_median_only_dots() -> None:
-    found = overview.restore([brief(60.0)] * 4, NOW)
-    assert (len(found["dots"]), found["median"], found["p90"]) == (4, None, None)
+    few = found(seconds=[60.0] * 4)
+    assert (few.restore.median, few.restore.p90, few.restore.mean, few.restore.n) == (None, None, None, 4)
+    assert len(overview.restore(few)["dots"]) == 4
 
 
 def test_open_incidents_are_shown_as_open_and_do_not_move_the_median() -> None:
-    done = [brief(float(seconds)) for seconds in (60, 120, 180, 240, 300, 360, 420)]
-    found = overview.restore([*done, brief(None, "investigating"), brief(None, "closed"), brief(9.0, days_ago=31)], NOW)
-    assert (found["median"], found["n"], found["open"], found["without"]) == (240, 7, 1, 1)
-    assert [dot.open for dot in found["dots"]] == [False] * 7 + [True]
-    assert found["between"] == (60, 420)
+    still = figures.Point(1, NOW.timestamp() - 5, 5.0, open=True)
+    some = found(still, seconds=[60, 120, 180, 240, 300, 360, 420])
+    drawn = overview.restore(some)
+    assert (some.restore.median, some.restore.n, drawn["open"]) == (240, 7, 1)
+    assert [dot.open for dot in drawn["dots"]] == [True] + [False] * 7
+    assert some.restore.between == (60, 420)
+
+
+def test_of_many_incidents_every_one_is_drawn_and_the_open_and_the_slowest_are_links() -> None:
+    rng = Random(1)
+    still = figures.Point(1, NOW.timestamp() - 5, 5.0, open=True)
+    many = found(still, seconds=[rng.lognormvariate(6, 1) for _ in range(2000)])
+    drawn = overview.restore(many)
+    assert {dot.key for dot in drawn["dots"]} == {"INC-1"} | {dot.key for dot in drawn["slowest"]}
+    assert len(drawn["slowest"]) == overview.SLOWEST
+    heights = {round((100 - dot.top) * 2) for dot in drawn["slowest"]}
+    assert heights
+    places = re.findall(r"M(\d+) (\d+)h0", drawn["cloud"])
+    assert len(places) == len(set(places))
+    assert all(0 <= int(x) <= 1000 and 0 <= int(y) <= 200 for x, y in places)
 
 
 def test_the_interval_of_the_median_is_the_binomial_one() -> None:
-    assert overview.median_interval(list(range(1, 6))) is None
-    assert overview.median_interval(list(range(1, 7))) == (1, 6)
-    assert overview.median_interval(list(range(1, 21))) == (6, 15)
+    assert figures.median_interval(list(range(1, 6))) is None
+    assert figures.median_interval(list(range(1, 7))) == (1, 6)
+    assert figures.median_interval(list(range(1, 21))) == (6, 15)
+
+
+def test_above_a_thousand_values_the_interval_goes_on_where_the_binomial_one_stops() -> None:
+    exact = figures.median_interval(list(range(1, 1001)))
+    near = figures.median_interval(list(range(1, 1002)))
+    assert exact is not None
+    assert near is not None
+    assert abs(exact[0] - near[0]) <= 1
+    assert abs(exact[1] - near[1]) <= 2
 
 
 @given(st.lists(st.floats(0.01, 1e7), min_size=1, max_size=50))
 def test_every_dot_is_within_the_picture(seconds: list[float]) -> None:
-    found = overview.restore([brief(value) for value in seconds], NOW)
-    assert all(0 <= dot.top <= 100 and 0 <= dot.left <= 100 for dot in found["dots"])
+    drawn = overview.restore(found(seconds=seconds))
+    assert all(0 <= dot.top <= 100 and 0 <= dot.left <= 100 for dot in drawn["dots"])
+
+
+def test_the_parts_of_the_bar_fill_it() -> None:
+    stages = tuple(figures.Stage(name, 9, 10.0 * index, 1.0, None) for index, name in enumerate(figures.STAGES, 1))
+    drawn = overview.stages(replace(found(), stages=stages))
+    assert sum(one["width"] for one in drawn) == pytest.approx(100, abs=0.1)
+    assert [one["left"] for one in drawn] == sorted(one["left"] for one in drawn)
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=60))
+def test_a_histogram_counts_every_time_once_and_a_bound_holds_its_equal(seconds: list[float]) -> None:
+    within = [{"stage": "wait", "within": sum(bound >= one for bound in figures.BOUNDS_S), "n": 1, "total": one}
+              for one in seconds]  # fmt: skip
+    counted = figures.buckets(within).get("wait", ([("+Inf", 0.0)], 0.0))[0]
+    assert counted[-1][1] == len(seconds)
+    for bound, count in counted[:-1]:
+        assert count == sum(one <= float(bound) for one in seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (4.24, "4.2 s"), (59.4, "59 s"), (59.6, "1 min"), (234, "3.9 min"), (975, "16 min"), (3599, "1 h"),
+     (90_000, "1 d"), (5_400, "1.5 h"), (None, "not known")],
+)  # fmt: skip
+def test_a_short_duration_has_one_unit_and_two_digits(seconds: float | None, words: str) -> None:
+    assert text.short(seconds) == words
 
 
 # --- Text -------------------------------------------------------------------------------------------------------------
@@ -198,17 +253,21 @@ def test_a_lock_is_said_in_words_and_an_unknown_one_counts_as_the_strongest(spel
 # --- What is served ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("package", "member"), [(name, file) for name, files in PACKAGES.items() for file in files])
-def test_the_typefaces_in_the_tree_are_the_ones_whose_digests_are_written_down(package: str, member: str) -> None:
-    content = target(package, member).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == PACKAGES[package][member]
+@pytest.mark.parametrize("kept", [kept for files in PACKAGES.values() for kept in files], ids=lambda kept: kept.place)
+def test_what_is_vendored_is_what_its_digest_was_written_down_for(kept: Kept) -> None:
+    assert hashlib.sha256((STATIC / kept.place).read_bytes()).hexdigest() == kept.sha256
+
+
+def test_nothing_is_vendored_without_a_digest() -> None:
+    there = {str(path.relative_to(STATIC)) for folder in ("fonts", "vendor") for path in (STATIC / folder).iterdir()}
+    assert there == {kept.place for files in PACKAGES.values() for kept in files}
 
 
 def test_the_script_and_the_styles_name_no_other_place() -> None:
-    for name in ("pages.css", "pages.js"):
+    for name in ("pages.css", "first.js", "pages.js", "incident.js"):
         served = (STATIC / name).read_text(encoding="utf-8")
         assert "//fonts" not in served
-        assert "http:" not in served
+        assert "http:" not in served.replace("http://www.w3.org/2000/svg", "")
         assert "https:" not in served
         assert "eval(" not in served
         assert "innerHTML" not in served
@@ -225,13 +284,10 @@ GRAPHICS = [("line", "card"), ("line", "anomaly"), ("target", "card"), ("field",
 
 
 def _schemes() -> list[dict[str, str]]:
+    """Light and dark: each variable holds both."""
     css = (STATIC / "pages.css").read_text(encoding="utf-8")
-    found = [
-        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+);", block))
-        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
-    ]
-    light, dark = found[0], found[1]
-    return [light, light | dark]
+    both = re.findall(r"--([a-z-]+): light-dark\((#[0-9a-f]+), (#[0-9a-f]+)\)", css)
+    return [{name: light for name, light, _ in both}, {name: dark for name, _, dark in both}]
 
 
 def _luminance(colour: str) -> float:
