@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from guardrails.sql.alter import alter_relation
@@ -192,6 +193,8 @@ def _create_object(cursor: Cursor) -> Draft:
             draft.lock(UNKNOWN_RELATIONS, others)
         draft.outside_transaction = words in (("database",), ("tablespace",), ("subscription",))
         values = {token.value for token in rest}
+        if "atomic" in values and any(one.value == "begin" and two.value == "atomic" for one, two in pairwise(rest)):
+            raise Unreadable("not understood: a BEGIN ATOMIC body; write the body AS $$ … $$")
         if words == ("schema",) and values & {"create", "grant"}:
             raise Unreadable("not understood: CREATE SCHEMA with elements; write them as statements of their own")
         marks = {"constraint"} if words == ("domain",) and values & {"check", "not", "constraint"} else set()
@@ -273,6 +276,9 @@ def _alter_object(cursor: Cursor) -> Draft:
         rest = cursor.rest()
         if others is not None:
             draft.lock(UNKNOWN_RELATIONS, others)
+        if words == ("database",) and [token.value for token in rest[1:3]] == ["set", "tablespace"]:
+            draft.outside_transaction = True
+            draft.does("set_tablespace", detail=rest[0].text)
         marks = {"rename"} if any(token.value == "rename" for token in rest[1:4]) else set()
         draft.does(f"alter_{'_'.join(words)}", detail=rest[0].text if rest else "", marks=frozenset(marks))
         return draft

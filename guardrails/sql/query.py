@@ -56,7 +56,7 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     """
     if tokens[0].kind == "word" and tokens[0].value == "table":
         tokens = (*SELECT_ALL_FROM, *tokens[1:])
-    parsed = tree(tokens)
+    parsed = tree(_without_overriding(tokens))
     if isinstance(parsed, exp.Create | exp.Drop):
         raise Unreadable("not a query")
     draft = Draft(_kind(parsed))
@@ -79,6 +79,16 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
                 draft.does("create_table_as", _written(node.this))
     _calls(tokens, draft)
     return draft
+
+
+def _without_overriding(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """INSERT … OVERRIDING SYSTEM VALUE locks nothing more, and sqlglot does not know it."""
+    if tokens[0].value != "insert":
+        return tokens
+    for index, token in enumerate(tokens[:-2]):
+        if token.value == "overriding" and tokens[index + 2].value == "value":
+            return (*tokens[:index], *tokens[index + 3 :])
+    return tokens
 
 
 def _is_looked_at(kind: type) -> bool:

@@ -10,12 +10,14 @@ from guardrails.sql.statement import Draft
 
 if TYPE_CHECKING:
     from guardrails.sql.cursor import Cursor
+    from guardrails.sql.lex import Token
 
 _PLAIN = frozenset(
     """
-    show listen notify unlisten deallocate checkpoint close fetch move load
+    show listen notify unlisten deallocate checkpoint close fetch move
     """.split()  # noqa: SIM905 a list of names reads better as text
 )
+_OFF = frozenset({"false", "off", "0"})
 _ROLLBACK = frozenset({"rollback", "abort"})
 _COMMIT = frozenset({"commit", "end"})
 _EXPLAIN_OPTIONS = frozenset(
@@ -70,6 +72,8 @@ def _setting(cursor: Cursor, word: str) -> Draft:
     for filler in ("to ", "= "):
         value = value.removeprefix(filler)
     draft.does(word, column=value, detail=name, marks=frozenset({local} if local else ()))
+    if name == "session_replication_role" and "replica" in value.lower():
+        draft.does("disable_trigger", detail="every trigger and foreign key")
     return draft
 
 
@@ -112,7 +116,7 @@ def read_explain(cursor: Cursor) -> Draft:
     second = cursor.peek(1)
     if cursor.opens() and second is not None and second.value in _EXPLAIN_OPTIONS:
         options = cursor.group()
-        runs = any(token.value == "analyze" for token in options)
+        runs = _runs(options)
     else:
         while word := cursor.accept_one("analyze", "analyse", "verbose"):
             runs = runs or word != "verbose"
@@ -121,6 +125,14 @@ def read_explain(cursor: Cursor) -> Draft:
         draft.operations = [operation for operation in draft.operations if operation.name.startswith("call")]
     draft.kind = "explain"
     return draft
+
+
+def _runs(options: tuple[Token, ...]) -> bool:
+    """ANALYZE among EXPLAIN's options, unless switched off."""
+    return any(
+        token.value == "analyze" and not (index + 1 < len(options) and options[index + 1].value.lower() in _OFF)
+        for index, token in enumerate(options)
+    )
 
 
 def read_prepare(cursor: Cursor) -> Draft:

@@ -1,4 +1,6 @@
 -- objected
+SET session_replication_role = replica;
+
 ALTER TABLE orders DISABLE TRIGGER ALL;
 
 ALTER TABLE orders DISABLE TRIGGER audit;

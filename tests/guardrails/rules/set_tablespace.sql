@@ -1,4 +1,6 @@
 -- objected
+ALTER DATABASE shop SET TABLESPACE fast;
+
 ALTER TABLE orders SET TABLESPACE fast;
 
 ALTER INDEX i SET TABLESPACE fast;
