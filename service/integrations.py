@@ -11,12 +11,14 @@ import structlog
 from connectors.alertmanager.client import Alertmanager
 from connectors.pagerduty.client import Events, PagerDuty
 from connectors.unreachable import Unreachable
+from service.configuration import read
 from service.loops import Loop
 from service.pagerduty_sync import PagerDutySync
 from service.pagerduty_sync import loop as sync_loop
 from service.settings import PREFIX, UnusableSettings
 from service.silences import Silences
 from service.silences import loop as silence_loop
+from service.slack import enabled as slack_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from connectors.store.store import Store
     from service.configuration import Configuration
     from service.settings import Settings
+    from service.slack.enabled import SlackSettings
 
 log = structlog.get_logger()
 
@@ -82,6 +85,10 @@ def probes(settings: Settings) -> Mapping[str, Callable[[], str]]:
     if rest is not None:
         found["pagerduty token"] = partial(_token, rest)
         found["pagerduty subscription"] = partial(_subscription, rest, settings.public_url.rstrip("/") + HOOK_PATH)
+    secrets = (settings.slack_bot_token, settings.slack_signing_secret, settings.slack_app_token)
+    chat = slack_settings.slack(settings, read(settings.config)) if any(secrets) else None
+    if chat is not None:
+        found["slack"] = partial(_slack, chat)
     return found
 
 
@@ -89,6 +96,12 @@ def check(settings: Settings) -> None:
     """That every address and name that is set can be used. Raises UnusableSettings."""
     probes(settings)
     pagerduty_events(settings)
+
+
+def _slack(found: SlackSettings) -> str:
+    from service.slack.doctor import look as look_at  # noqa: PLC0415 only whoever has Slack pays for importing it
+
+    return look_at(found)
 
 
 def _token(rest: PagerDuty) -> str:

@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 import structlog
@@ -44,13 +44,20 @@ NEWS_FOR = timedelta(days=1)
 APPRISE = "apprise"
 
 
+class Posting(Protocol):
+    """connectors.notify.Webhooks, as far as it is needed here."""
+
+    def send(self, receiver: Receiver, message_id: str, at: datetime, body: str) -> None:
+        """One attempt. Raises Undelivered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """webhooks: by name. events: what each receiver is told; of apprise too."""
+    """receivers: by name. events: what each receiver is told; of apprise too."""
 
     receivers: Mapping[str, Receiver]
     events: Mapping[str, frozenset[str]]
-    webhooks: Webhooks | None = None
+    webhooks: Posting | None = None
     apprise: Apprise | None = None
 
 
@@ -99,7 +106,8 @@ def _parts(secret: SecretStr | None) -> tuple[str, ...]:
 
 _OF_ACTION: Mapping[str, NoticeType] = {
     "AlertReceived": "incident.opened",
-    "ProposalDrafted": "incident.proposed",
+    "ProposalDrafted": "incident.proposed",  # audited only where it is left to people
+    "ApprovalOpened": "incident.proposed",
     "Escalated": "incident.escalated",
     "Decided": "incident.decided",
     "ApprovalExpired": "incident.decided",

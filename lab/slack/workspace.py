@@ -66,6 +66,7 @@ class Workspace:
     groups: dict[str, list[str]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     """Method to the error it answers; `*` for all; `http 503` for a server that is down, `drop` for none at all."""
+    scopes: str = SCOPES
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     socket_answers: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
@@ -133,7 +134,7 @@ class Workspace:
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
             answer = {"ok": False, "error": broken} if broken else self._answer(method, given, request)
         self._note(method, 200, str(answer.get("error", "")), given)
-        return web.json_response(answer, headers={"x-oauth-scopes": SCOPES})
+        return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
 
     def _note(self, method: str, status: int, error: str, given: Mapping[str, Any]) -> None:
         del given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -103,17 +103,18 @@ def verify(json_: bool) -> None:
 
 @click.command(
     epilog="\b\nExamples:\n  stanch doctor --json\n  stanch doctor --send-test alertmanager   posts to our own hook, "
-    "waits for the worker\n  stanch doctor --send-test pagerduty      asks PagerDuty to ping us"
+    "waits for the worker\n  stanch doctor --send-test pagerduty      asks PagerDuty to ping us\n  "
+    "stanch doctor --send-test slack          posts a message with a button"
 )
 @click.option("--json", "json_", is_flag=True)
 @click.option(
     "--send-test",
     "tested",
     multiple=True,
-    type=click.Choice(["alertmanager", "pagerduty", "grafana", "changes"]),
+    type=click.Choice(["alertmanager", "pagerduty", "grafana", "changes", "slack"]),
     help="Send something harmless through this hook and wait until it is taken in; may be repeated.",
 )
-def doctor(json_: bool, tested: tuple[HookKind, ...]) -> None:
+def doctor(json_: bool, tested: tuple[HookKind | Literal["slack"], ...]) -> None:
     """Check every setting and every connection this process could use; exit 1 when one does not work."""
     found = [_settings_row()]
     if found[0]["ok"]:
@@ -172,15 +173,28 @@ def _connections() -> list[dict[str, Any]]:
     return rows
 
 
-def _round_trip(name: HookKind) -> dict[str, Any]:
+def _round_trip(name: HookKind | Literal["slack"]) -> dict[str, Any]:
     from connectors.unreachable import Unreachable
     from service.integrations import NotWorking
     from service.round_trip import send
 
     try:
-        return _row(f"test {name}", send(load(), name), ok=True)
+        said = _slack_test() if name == "slack" else send(load(), name)
+        return _row(f"test {name}", said, ok=True)
     except (Unreachable, UnusableSettings, NotWorking) as error:
         return _row(f"test {name}", str(error), ok=False)
+
+
+def _slack_test() -> str:
+    from service.configuration import read
+    from service.slack.doctor import send_test
+    from service.slack.enabled import WHAT_TO_SET, slack
+
+    settings = load()
+    found = slack(settings, read(settings.config))
+    if found is None:
+        raise UnusableSettings(WHAT_TO_SET)
+    return send_test(found, settings.public_url)
 
 
 def _store(dsn: str) -> str:
