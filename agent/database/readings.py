@@ -73,7 +73,7 @@ READINGS: Mapping[str, Reading] = {
     "disk": Reading(keys=("path",)),
     "tables": Reading(
         keys=("relid",),
-        counters=("seq_scan", "seq_tup_read", "idx_scan", "inserted", "updated", "deleted", "hot_updated"),
+        counters=("seq_scan", "seq_tup_read", "inserted", "updated", "deleted", "hot_updated"),
     ),
     "statements": Reading(
         keys=("userid", "queryid"),

@@ -3,22 +3,29 @@
 -- behind DDL. `own` begins the application names of all of Stanch's sessions.
 
 -- name: read_tables
--- Counters and state of every user table, and how many indexes it has.
-SELECT t.relid::bigint AS relid, t.schemaname::text AS schema, t.relname::text AS "table",
-       t.seq_scan, t.seq_tup_read, coalesce(t.idx_scan, 0) AS idx_scan,
-       t.n_tup_ins AS inserted, t.n_tup_upd AS updated, t.n_tup_del AS deleted, t.n_tup_hot_upd AS hot_updated,
-       t.n_live_tup AS live_rows, t.n_dead_tup AS dead_rows, t.n_mod_since_analyze AS modified_since_analyze,
-       extract(epoch FROM clock_timestamp() - greatest(t.last_vacuum, t.last_autovacuum))::float8 AS vacuumed_age_s,
-       extract(epoch FROM clock_timestamp() - greatest(t.last_analyze, t.last_autoanalyze))::float8 AS analyzed_age_s,
-       c.reltuples::float8 AS planner_rows, c.relkind::text AS relkind,
-       c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+-- Counters and state of every user table that was ever touched (one that was not counts from zero), and how many indexes
+-- it has. Not by pg_stat_user_tables, which sums over the indexes of all tables first.
+SELECT c.oid::bigint AS relid, n.nspname::text AS schema, c.relname::text AS "table",
+       pg_stat_get_numscans(c.oid) AS seq_scan, pg_stat_get_tuples_returned(c.oid) AS seq_tup_read,
+       pg_stat_get_tuples_inserted(c.oid) AS inserted, pg_stat_get_tuples_updated(c.oid) AS updated,
+       pg_stat_get_tuples_deleted(c.oid) AS deleted, pg_stat_get_tuples_hot_updated(c.oid) AS hot_updated,
+       pg_stat_get_live_tuples(c.oid) AS live_rows, pg_stat_get_dead_tuples(c.oid) AS dead_rows,
+       pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
+       extract(epoch FROM clock_timestamp() - greatest(
+           pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)))::float8 AS vacuumed_age_s,
+       extract(epoch FROM clock_timestamp() - greatest(
+           pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)))::float8 AS analyzed_age_s,
+       c.reltuples::float8 AS planner_rows, c.relpages::bigint * current_setting('block_size')::bigint AS bytes,
        coalesce(c.reloptions, '{{}}')::text[] AS options, coalesce(i.indexes, 0) AS indexes,
        coalesce(i.index_bytes, 0)::bigint AS index_bytes
-FROM pg_stat_user_tables t JOIN pg_class c ON c.oid = t.relid
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN (SELECT i.indrelid, count(*) AS indexes,
                   sum(x.relpages::bigint) * current_setting('block_size')::bigint AS index_bytes
-           FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid GROUP BY i.indrelid) i ON i.indrelid = t.relid
-WHERE c.relpersistence <> 't'
+           FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid GROUP BY i.indrelid) i ON i.indrelid = c.oid
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%%'
+  AND (pg_stat_get_numscans(c.oid) > 0 OR pg_stat_get_tuples_inserted(c.oid) > 0
+       OR pg_stat_get_tuples_updated(c.oid) > 0 OR pg_stat_get_tuples_deleted(c.oid) > 0)
 
 -- name: read_statements
 -- pg_stat_statements from server 13 on, without texts. sum_squared_ms: of execution times, so that their spread in a
@@ -117,73 +124,79 @@ LIMIT 50
 -- name: read_unused_indexes
 -- Indexes that no scan has used since the counters began, largest first, from a megabyte on. Left out: those that keep
 -- something true (unique, constraint, replica identity), the order of CLUSTER, parts of a partitioned index, and those
--- that a foreign key's checks look their rows up by.
-SELECT i.indexrelid::bigint AS index_id, i.indrelid::bigint AS relid, n.nspname::text AS schema,
-       t.relname::text AS "table", x.relname::text AS name, m.amname::text AS method, k.columns,
-       pg_get_indexdef(i.indexrelid) AS definition,
-       x.relpages::bigint * current_setting('block_size')::bigint AS bytes,
-       i.indexprs IS NULL AND i.indpred IS NULL AND i.indnatts = i.indnkeyatts AND x.reloptions IS NULL
-       AND NOT EXISTS (SELECT 1 FROM unnest(i.indoption::int2[]) AS o WHERE o <> 0)
-       AND NOT EXISTS (SELECT 1 FROM unnest(i.indclass::oid[]) AS c JOIN pg_opclass p ON p.oid = c
-                       WHERE NOT p.opcdefault)
-       AND NOT EXISTS (SELECT 1 FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS c(attnum, sorted_by)
-                       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = c.attnum
-                       WHERE a.attcollation <> c.sorted_by) AS plain
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_am m ON m.oid = x.relam
-JOIN pg_stat_user_indexes u ON u.indexrelid = i.indexrelid
-CROSS JOIN LATERAL (
-    SELECT array_agg(a.attname::text ORDER BY p.position) AS columns,
-           array_agg(i.indkey[p.position] ORDER BY p.position) AS numbers
-    FROM generate_series(0, i.indnkeyatts - 1) AS p(position)
-    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position] AND a.attnum > 0) k
-WHERE u.idx_scan = 0 AND i.indisvalid AND i.indisready AND NOT i.indisunique AND NOT i.indisexclusion
-  AND NOT i.indisreplident AND NOT i.indisclustered AND x.relkind = 'i' AND NOT x.relispartition
-  AND x.relpages::bigint * current_setting('block_size')::bigint >= 1048576
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.conrelid = i.indrelid
-                  AND k.numbers[1:cardinality(c.conkey)] @> c.conkey)
-ORDER BY x.relpages DESC
-LIMIT 50
-
--- name: read_duplicate_indexes
--- Indexes that another one of their table makes superfluous: the same keys in the same way, or (btree) the beginning of
--- the other's keys. Of two equal ones the younger is the superfluous one, unless only the older may go.
-WITH candidate AS (
-    SELECT i.*, x.relname, x.relam, x.relpages, m.amname, coalesce(pg_get_expr(i.indpred, i.indrelid), '') AS predicate,
-           coalesce(pg_get_expr(i.indexprs, i.indrelid), '') AS expressions, x.reloptions,
-           NOT (i.indisunique OR i.indisexclusion OR i.indisreplident OR i.indisclustered OR x.relispartition
-                OR EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)) AS may_go
-    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
-    JOIN pg_stat_user_tables t ON t.relid = i.indrelid
-    WHERE i.indisvalid AND i.indisready AND x.relkind = 'i'
-      AND i.indrelid IN (SELECT indrelid FROM pg_index GROUP BY indrelid HAVING count(*) > 1)
+-- that a foreign key's checks look their rows up by. The cheap conditions are looked at first, for all indexes.
+WITH large AS MATERIALIZED (
+    SELECT c.oid, c.relname, c.relam, c.relpages, c.reloptions, c.relnamespace FROM pg_class c
+    WHERE c.relkind = 'i' AND NOT c.relispartition AND c.relpersistence <> 't'
+      AND c.relpages >= 1048576 / current_setting('block_size')::int
+      AND c.relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'pg_toast'))
+      AND pg_stat_get_numscans(c.oid) = 0
 )
-SELECT DISTINCT ON (b.indexrelid) b.indexrelid::bigint AS index_id, b.indrelid::bigint AS relid,
-       n.nspname::text AS schema, t.relname::text AS "table", b.relname::text AS name, b.amname::text AS method,
+SELECT b.indexrelid::bigint AS index_id, b.indrelid::bigint AS relid, n.nspname::text AS schema,
+       t.relname::text AS "table", x.relname::text AS name, m.amname::text AS method,
        ARRAY(SELECT k.attname::text FROM generate_series(0, b.indnkeyatts - 1) AS p(position)
              LEFT JOIN pg_attribute k ON k.attrelid = b.indrelid AND k.attnum = b.indkey[p.position] AND k.attnum > 0
              ORDER BY p.position) AS columns,
-       pg_get_indexdef(b.indexrelid) AS definition, a.relname::text AS kept, pg_get_indexdef(a.indexrelid) AS kept_definition,
-       a.indnkeyatts = b.indnkeyatts AND a.indnatts = b.indnatts AS equal,
-       b.relpages::bigint * current_setting('block_size')::bigint AS bytes,
-       b.indexprs IS NULL AND b.indpred IS NULL AND b.indnatts = b.indnkeyatts AND b.reloptions IS NULL
+       pg_get_indexdef(b.indexrelid) AS definition,
+       x.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+       b.indexprs IS NULL AND b.indpred IS NULL AND b.indnatts = b.indnkeyatts AND x.reloptions IS NULL
        AND NOT EXISTS (SELECT 1 FROM unnest(b.indoption::int2[]) AS o WHERE o <> 0)
        AND NOT EXISTS (SELECT 1 FROM unnest(b.indclass::oid[]) AS c JOIN pg_opclass p ON p.oid = c
                        WHERE NOT p.opcdefault)
        AND NOT EXISTS (SELECT 1 FROM unnest(b.indkey::int2[], b.indcollation::oid[]) AS c(attnum, sorted_by)
                        JOIN pg_attribute k ON k.attrelid = b.indrelid AND k.attnum = c.attnum
                        WHERE k.attcollation <> c.sorted_by) AS plain
-FROM candidate b JOIN candidate a ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid AND a.relam = b.relam
+FROM large x JOIN pg_index b ON b.indexrelid = x.oid JOIN pg_class t ON t.oid = b.indrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_am m ON m.oid = x.relam
+WHERE b.indisvalid AND b.indisready AND NOT b.indisunique AND NOT b.indisexclusion AND NOT b.indisreplident
+  AND NOT b.indisclustered AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = b.indexrelid)
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.conrelid = b.indrelid
+                  AND (b.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)
+ORDER BY x.relpages DESC
+LIMIT 50
+
+-- name: read_duplicate_indexes
+-- Indexes that another one of their table makes superfluous: the same keys in the same way, or (btree) the beginning of
+-- the other's keys. Of two equal ones the younger is the superfluous one, unless only the older may go.
+WITH pair AS MATERIALIZED (
+    SELECT a.indexrelid AS a_id, b.indexrelid AS b_id
+    FROM pg_index b JOIN pg_index a ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid
+                                   AND a.indkey[0] = b.indkey[0]
+    WHERE b.indisvalid AND b.indisready AND a.indisvalid AND a.indisready
+      AND NOT b.indisunique AND NOT b.indisexclusion AND NOT b.indisreplident AND NOT b.indisclustered
+      AND a.indnkeyatts >= b.indnkeyatts
+      AND (a.indkey::int2[])[0:b.indnatts - 1] = (b.indkey::int2[])[0:b.indnatts - 1]
+      AND (a.indclass::oid[])[0:b.indnkeyatts - 1] = (b.indclass::oid[])[0:b.indnkeyatts - 1]
+      AND (a.indcollation::oid[])[0:b.indnkeyatts - 1] = (b.indcollation::oid[])[0:b.indnkeyatts - 1]
+      AND (a.indoption::int2[])[0:b.indnkeyatts - 1] = (b.indoption::int2[])[0:b.indnkeyatts - 1]
+      AND coalesce(pg_get_expr(a.indpred, a.indrelid), '') = coalesce(pg_get_expr(b.indpred, b.indrelid), '')
+      AND coalesce(pg_get_expr(a.indexprs, a.indrelid), '') = coalesce(pg_get_expr(b.indexprs, b.indrelid), '')
+)
+SELECT DISTINCT ON (b.indexrelid) b.indexrelid::bigint AS index_id, b.indrelid::bigint AS relid,
+       n.nspname::text AS schema, t.relname::text AS "table", x.relname::text AS name, m.amname::text AS method,
+       ARRAY(SELECT k.attname::text FROM generate_series(0, b.indnkeyatts - 1) AS p(position)
+             LEFT JOIN pg_attribute k ON k.attrelid = b.indrelid AND k.attnum = b.indkey[p.position] AND k.attnum > 0
+             ORDER BY p.position) AS columns,
+       pg_get_indexdef(b.indexrelid) AS definition, ax.relname::text AS kept,
+       pg_get_indexdef(a.indexrelid) AS kept_definition,
+       a.indnkeyatts = b.indnkeyatts AND a.indnatts = b.indnatts AS equal,
+       x.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+       b.indexprs IS NULL AND b.indpred IS NULL AND b.indnatts = b.indnkeyatts AND x.reloptions IS NULL
+       AND NOT EXISTS (SELECT 1 FROM unnest(b.indoption::int2[]) AS o WHERE o <> 0)
+       AND NOT EXISTS (SELECT 1 FROM unnest(b.indclass::oid[]) AS c JOIN pg_opclass p ON p.oid = c
+                       WHERE NOT p.opcdefault)
+       AND NOT EXISTS (SELECT 1 FROM unnest(b.indkey::int2[], b.indcollation::oid[]) AS c(attnum, sorted_by)
+                       JOIN pg_attribute k ON k.attrelid = b.indrelid AND k.attnum = c.attnum
+                       WHERE k.attcollation <> c.sorted_by) AS plain
+FROM pair JOIN pg_index b ON b.indexrelid = pair.b_id JOIN pg_index a ON a.indexrelid = pair.a_id
+JOIN pg_class x ON x.oid = b.indexrelid JOIN pg_class ax ON ax.oid = a.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class t ON t.oid = b.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE b.may_go AND a.predicate = b.predicate AND a.expressions = b.expressions
-  AND (a.indkey::int2[])[0:b.indnatts - 1] = (b.indkey::int2[])[0:b.indnatts - 1]
-  AND (a.indclass::oid[])[0:b.indnkeyatts - 1] = (b.indclass::oid[])[0:b.indnkeyatts - 1]
-  AND (a.indcollation::oid[])[0:b.indnkeyatts - 1] = (b.indcollation::oid[])[0:b.indnkeyatts - 1]
-  AND (a.indoption::int2[])[0:b.indnkeyatts - 1] = (b.indoption::int2[])[0:b.indnkeyatts - 1]
+WHERE ax.relam = x.relam AND x.relkind = 'i' AND NOT x.relispartition AND t.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = b.indexrelid)
   AND ((a.indnkeyatts = b.indnkeyatts AND a.indnatts = b.indnatts
-        AND (NOT a.may_go OR a.indexrelid < b.indexrelid))
-       OR (b.amname = 'btree' AND a.indnkeyatts > b.indnkeyatts AND b.indnatts = b.indnkeyatts
+        AND (a.indexrelid < b.indexrelid OR a.indisunique OR a.indisexclusion OR a.indisreplident OR a.indisclustered))
+       OR (m.amname = 'btree' AND a.indnkeyatts > b.indnkeyatts AND b.indnatts = b.indnkeyatts
            AND b.indexprs IS NULL))
 ORDER BY b.indexrelid, a.indnkeyatts, a.indexrelid
 LIMIT 50

@@ -14,19 +14,24 @@ if TYPE_CHECKING:
 
     from lab.provoke.server import TroubledServer
 
-_ROW = ", ".join(["g * 7919 % 100003"] * 8)
 _MADE = (
     "CREATE TABLE public.clicks (a int, b int, c int, d int, e int, f int, g int, h int)",
-    "INSERT INTO public.clicks SELECT " + _ROW + " FROM generate_series(1, 80000) g",
+    (
+        "INSERT INTO public.clicks SELECT v, v, v, v, v, v, v, v"
+        " FROM (SELECT n * 7919 % 100003 AS v FROM generate_series(1, 80000) n) s"
+    ),
     *(f"CREATE INDEX ON public.clicks ({column})" for column in "abcdefgh"),
     "ANALYZE public.clicks",
 )
-_CLICK = "INSERT INTO clicks SELECT " + _ROW + " FROM generate_series(1, 200) g"
+_CLICK = (
+    "INSERT INTO clicks SELECT v, v, v, v, v, v, v, v"
+    " FROM (SELECT n * 7919 % 100003 AS v FROM generate_series(1, 200) n) s"
+)
 
 
 @contextlib.contextmanager
 def _logged(server: TroubledServer) -> Iterator[None]:
-    with table(server, "clicks", *_MADE), at_work(server, lambda session: session.execute(_CLICK.encode())):
+    with table(server, "clicks", *_MADE), at_work(server, lambda session: session.execute(_CLICK)):
         yield
 
 
