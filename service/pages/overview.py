@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from agent.incident import OPEN_STATES, IncidentState
 from connectors.store.store import incident_from_row
 from service import view
@@ -106,16 +108,17 @@ def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
 
 def counted(tx: Transaction, held: Context, asked: Asked) -> dict[str, Any]:
     """What is counted over the period asked for; as old as FIGURES_AGE_S."""
-    found: Figures = held.recent.get(("figures", asked), FIGURES_AGE_S, lambda: figures.read(tx, asked, tx.now()))
+    drawn: dict[str, Any] = held.recent.get(("figures", asked), FIGURES_AGE_S, lambda: _drawn(tx, asked))
+    return {"asked": asked, "days": figures.DAYS, "facets": facets(tx, held), "health": health(tx), **drawn}
+
+
+def _drawn(tx: Transaction, asked: Asked) -> dict[str, Any]:
+    found = figures.read(tx, asked, tx.now())
     return {
-        "asked": asked,
-        "days": figures.DAYS,
-        "facets": facets(tx, held),
         "figures": found,
         "restore": restore(found),
         "stages": stages(found),
         "outcomes": outcomes(found),
-        "health": health(tx),
     }
 
 
@@ -197,7 +200,7 @@ def restore(found: Figures) -> dict[str, Any]:
     linked, drawn = _linked(found.points)
     return {
         "dots": [_dot(point, found, ticks) for point in linked],
-        "cloud": _cloud([_dot(point, found, ticks) for point in drawn]),
+        "cloud": _cloud(drawn, found, ticks),
         "ticks": [(span(tick), _top(tick, ticks)) for tick in ticks],
         "days": [(day_of(found.since), 0), (day_of(found.since + (found.until - found.since) / 2), 50),
                  (day_of(found.until), 100)],
@@ -222,10 +225,17 @@ def _slowest(points: Sequence[Point]) -> list[Point]:
     return sorted((point for point in points if not point.open), key=lambda point: -point.seconds)[:SLOWEST]
 
 
-def _cloud(dots: Sequence[Dot]) -> str:
-    """One path in a 1000 by 200 box; of dots that fall on one another one is drawn."""
-    places = {(round(dot.left * 10), round(dot.top * 2)) for dot in dots}
-    return "".join(f"M{x} {y}h0" for x, y in sorted(places))
+def _cloud(points: Sequence[Point], found: Figures, ticks: Sequence[int]) -> str:
+    """One path in a 1000 by 200 box; of dots that fall on one another one is drawn. The same places as _dot's."""
+    if not points:
+        return ""
+    start, end = found.since.timestamp(), found.until.timestamp()
+    began, seconds = np.array([(point.began, point.seconds) for point in points]).T
+    left = np.clip((began - start) / (end - start), 0, 1) * 1000
+    low, high = math.log(ticks[0]), math.log(ticks[-1])
+    top = (1 - (np.log(np.clip(seconds, ticks[0], ticks[-1])) - low) / (high - low)) * 200
+    places = np.unique(np.rint(np.stack([left, top], axis=1)).astype(int), axis=0)
+    return "".join(f"M{x} {y}h0" for x, y in places.tolist())
 
 
 def _ticks(seconds: Sequence[float]) -> tuple[int, ...]:
