@@ -44,8 +44,6 @@ TUPLES_READ_SHARE = 0.5
 """Of all tuples read by sequential scans in the window; the table above it is the one that dominates."""
 COST_FALL = 5.0
 """A missing index makes a plan at least this much cheaper; smaller gains have other causes."""
-NEARLY_AS_GOOD = 2.0
-"""A narrower index whose plan costs at most this many times the best one's is preferred."""
 LOCK_WAIT_S = 1.0
 """deadlock_timeout's default: PostgreSQL itself thinks a wait worth a look after it."""
 CONNECTIONS_USED_SHARE = 0.9
@@ -411,12 +409,18 @@ def _advice(
 
 
 def _thriftiest(advices: list[dict[str, Any]]) -> dict[str, Any]:
-    """The fewest columns among those near the cheapest plan: each column more is paid by every write."""
+    """The cheapest plan for the room the index takes: each column more is paid by every write."""
     known = [advice for advice in advices if advice["cost_after"] is not None]
     if not known:
         return advices[0]
-    limit = NEARLY_AS_GOOD * max(0.01, min(advice["cost_after"] for advice in known))
-    return min((advice for advice in known if advice["cost_after"] <= limit), key=lambda advice: len(advice["columns"]))
+    sized = all(advice["estimated_bytes"] is not None for advice in known)
+    return min(
+        known,
+        key=lambda advice: (
+            missing_index.burden(advice["cost_after"], advice["estimated_bytes"] if sized else None),
+            len(advice["columns"]),
+        ),
+    )
 
 
 def _advised(advice: dict[str, Any]) -> Observation:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+
+from agent.database.advisor.choice import LATENCY_FLOOR, SIZE_EXPONENT
+from agent.database.advisor.estimate import (
+    CPU_INDEX_TUPLE_COST,
+    CPU_TUPLE_COST,
+    PAGE_BYTES,
+    RANDOM_PAGE_COST,
+)
+from agent.database.advisor.statement import folded as folded  # noqa: PLC0414 read from here by the rewrites
+from agent.database.advisor.statement import tables
+from guardrails.sql.lex import Unreadable
+from guardrails.sql.parse import one_statement
+from guardrails.sql.tree import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,13 +31,8 @@ MAX_EQUALITY_COLUMNS = 3
 """A fourth equality column hardly narrows what three left, and every write pays for it."""
 MAX_QUERY_CHARS = 50_000
 MAX_NESTING = 200
-"""Texts beyond these are not parsed: pg_stat_statements holds what any client sent."""
+"""Texts beyond these are not parsed."""
 
-RANDOM_PAGE_COST = 4.0
-CPU_TUPLE_COST = 0.01
-CPU_INDEX_TUPLE_COST = 0.005
-PAGE_BYTES = 8192
-"""PostgreSQL's defaults (src/include/optimizer/cost.h)."""
 DEFAULT_RANGE_SELECTIVITY = 1 / 3
 """DEFAULT_INEQ_SEL (src/include/utils/selfuncs.h)."""
 DEFAULT_DISTINCT = 200
@@ -62,9 +69,9 @@ def candidates(query: str, plan: Plan | None, table: TableFacts) -> tuple[Candid
     plan None: the statement could not be planned, and its text alone is read.
     """
     wanted = _Wanted()
-    tree = _parsed(query)
-    if tree is not None:
-        _from_text(tree, table, wanted)
+    parsed = _parsed(query)
+    if parsed is not None:
+        _from_text(parsed, table, wanted)
     scans = [scan for scan in plan.sequential_scans() if scan.table == table.table] if plan else []
     filtered = _Wanted()
     for scan in scans:
@@ -111,6 +118,15 @@ def estimated_bytes(candidate: Candidate, table: TableFacts) -> int | None:
     return int(table.rows * (aligned + _INDEX_TUPLE_OVERHEAD_BYTES) / _BTREE_FILL)
 
 
+def burden(cost: float, size_bytes: int | None) -> float:
+    """What an index weighs, as a logarithm: the plan's cost with it against the room it takes; the least is best.
+
+    None: the size is not known, so the cost alone tells. The weights are the advisor's.
+    """
+    room = SIZE_EXPONENT * math.log(max(size_bytes, 1)) if size_bytes is not None else 0.0
+    return math.log(max(cost, 0.0) + LATENCY_FLOOR) + room
+
+
 def distinct_values(name: str, table: TableFacts) -> float:
     """How many values a column holds by the statistics; PostgreSQL's own default where there are none."""
     column = table.column(name)
@@ -119,45 +135,22 @@ def distinct_values(name: str, table: TableFacts) -> float:
     return max(1.0, -column.n_distinct * table.rows if column.n_distinct < 0 else column.n_distinct)
 
 
-def folded(identifier: object) -> str:
-    """A name as the catalog has it: PostgreSQL lowers what is not quoted. "" for anything that is no name."""
-    if not isinstance(identifier, exp.Identifier):
-        return ""
-    return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
-
-
 def tables_named(query: str) -> tuple[tuple[str | None, str], ...]:
     """(schema or None, table) of every table a statement names, each once; empty when it cannot be parsed."""
-    tree = _parsed(query)
-    if tree is None:
-        return ()
-    own = {folded(cte.args["alias"].this) for cte in tree.find_all(exp.CTE)}
-    found = ((folded(table.args.get("db")) or None, folded(table.this)) for table in tree.find_all(exp.Table))
-    return tuple(dict.fromkeys((schema, name) for schema, name in found if name and (schema or name not in own)))
+    parsed = _parsed(query)
+    return () if parsed is None else tables(parsed)
 
 
 def _parsed(text: str) -> exp.Expr | None:
-    if len(text) > MAX_QUERY_CHARS or _nesting(text) > MAX_NESTING:
-        return None
+    """Under the guard's caps, which come before the parser: pg_stat_statements holds what any client sent."""
     try:
-        return sqlglot.parse_one(text, dialect="postgres")
-    except (SqlglotError, RecursionError, ValueError):
+        return tree(one_statement(text)) if len(text) <= MAX_QUERY_CHARS else None
+    except Unreadable:
         return None
 
 
-def _nesting(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        if character in "([":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]":
-            depth -= 1
-    return deepest
-
-
-def _from_text(tree: exp.Expr, table: TableFacts, wanted: _Wanted) -> None:
-    for scope in tree.find_all(exp.Select, exp.Update, exp.Delete):
+def _from_text(parsed: exp.Expr, table: TableFacts, wanted: _Wanted) -> None:
+    for scope in parsed.find_all(exp.Select, exp.Update, exp.Delete):
         aliases = {
             folded(source.args.get("alias") and source.args["alias"].this) or folded(source.this)
             for source in scope.find_all(exp.Table)

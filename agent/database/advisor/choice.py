@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.advisor import estimate
 from agent.database.advisor.candidates import Move, parts
+from agent.database.advisor.existing import serving
 from agent.database.snapshot import NotVisible
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 MAX_INDEXES = 3
 KEPT_BELOW = 0.8
 """An index stays when it takes at least a fifth off the cost."""
-FIRST_BELOW = 0.6
-"""The whole advice has to take two fifths off; less is within the planner's error."""
+FIRST_BELOW = 0.7
+"""The whole advice has to take three tenths off; less is within the planner's error."""
 WHOLE_BELOW = 0.1
 """An index that is only read from end to end spares reading the wider table: worth it when that is tenfold."""
 SIZE_EXPONENT = 0.75
@@ -38,9 +39,11 @@ UNVALIDATED_BELOW = 0.33
 _UPDATED_COLUMN_PENALTY = 0.7
 """As a logarithm, about a factor of two: each update of such a column stops being a HOT update."""
 MAX_ALTERNATIVES = 6
+JOINS_FROM = 3
+"""From more mentions of tables than this indexes help each other: those of a whole plan are thinned out instead."""
 PART_SAVES = 5
 """A partial index serves one constant only, so it has to be this many times smaller."""
-_ASKS_BY_TABLES = ((2, 50), (3, 30), (5, 24), (99, 18))
+_ASKS_BY_TABLES = ((2, 50), (3, 30), (5, 16), (99, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Search:
     ask: Callable[[Sequence[Definition]], Trial | NotVisible]
     validates: bool
     best_seen: float = 1.0
+    _begun: int = 0
     _asked: dict[frozenset[Definition], Trial | None] = field(default_factory=dict)
     _sizes: dict[Definition, int] = field(default_factory=dict)
 
@@ -73,8 +77,12 @@ class Search:
         if not self.validates:
             return self._estimated(moves, max_bytes)
         btree = [move for move in moves if all(definition.method == "btree" for definition in move.definitions)]
-        promising = self._promising(btree)
-        config = self._thrifty(self._greedy(promising, max_bytes), promising)
+        config: tuple[Definition, ...] = ()
+        if len(self.demands.occurrences) > JOINS_FROM:
+            config = self._thrifty(self._pruned(self._eliminated(btree, max_bytes)), btree)
+        if not config:
+            promising = self._promising(btree)
+            config = self._thrifty(self._pruned(self._greedy(promising, max_bytes)), promising)
         chosen = [self._limited(one) for one in self._as_chosen(self._pruned(config))]
         if len(chosen) < MAX_INDEXES:
             chosen += self._gin(moves, chosen, max_bytes)
@@ -115,6 +123,7 @@ class Search:
 
     def _greedy(self, moves: Sequence[Move], max_bytes: int | None) -> tuple[Definition, ...]:
         config: tuple[Definition, ...] = ()
+        self._begun = len(self._asked)
         current, left = self.base, list(moves)
         everything = self.trial(definition for move in moves for definition in move.definitions)
         likely = [move for move in moves if everything is not None and everything.used.intersection(move.definitions)]
@@ -123,7 +132,7 @@ class Search:
             for move in left:
                 added = tuple(d for d in move.definitions if d not in config)
                 fits = 0 < len(added) <= MAX_INDEXES - len(config)
-                if not fits or len(self._asked) >= self._asks + len(config):
+                if not fits or len(self._asked) - self._begun >= self._asks:
                     continue
                 trial = self.trial((*config, *added))
                 if trial is None:
@@ -140,6 +149,39 @@ class Search:
             if current.cautious_cost < MIN_SAVED:
                 break
         return config
+
+    def _eliminated(self, moves: Sequence[Move], max_bytes: int | None) -> tuple[Definition, ...]:
+        """Those the planner takes when every plain index is there, less the ones that hardly matter."""
+        plain = dict.fromkeys(d for move in moves for d in move.definitions if not d.include)
+        everything = self.trial(plain)
+        config = () if everything is None else tuple(one for one in plain if one in everything.used)
+        while config:
+            whole = self.trial(config)
+            if whole is None:
+                return ()
+            self.best_seen = min(self.best_seen, whole.cost / max(self.base.cost, 0.01))
+            matters = {one: self._matters(one, config, whole) for one in config}
+            superfluous = [one for one in config if matters[one] <= SUPERFLUOUS]
+            least = min(config, key=lambda one: math.log(matters[one]) - SIZE_EXPONENT * math.log(self._room(one)))
+            weakest = min(config, key=lambda one: matters[one])
+            if superfluous:
+                config = tuple(one for one in config if one != superfluous[0])
+            elif matters[weakest] < 1 / KEPT_BELOW:
+                config = tuple(one for one in config if one != weakest)
+            elif len(config) > MAX_INDEXES or not self._fits(config, max_bytes):
+                config = tuple(one for one in config if one != least)
+            else:
+                break
+        return config
+
+    def _matters(self, definition: Definition, config: Sequence[Definition], whole: Trial) -> float:
+        """How many times dearer the plan is without it; 1 when it saves too little to be noticed."""
+        without = self.trial(one for one in config if one != definition)
+        if without is None:
+            return math.inf
+        saved = without.cautious_cost - whole.cautious_cost
+        needed = min(ALWAYS_WORTH, max(MIN_SAVED, MIN_SAVED_SHARE * self.base.cost))
+        return 1 / _ratio(without, whole) if saved >= needed else 1.0
 
     def _worth(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> bool:
         if not trial.used.issuperset(added):
@@ -163,8 +205,10 @@ class Search:
 
     def _bytes(self, definition: Definition) -> int | None:
         profile = self.profiles[definition.schema, definition.table]
-        known = self._sizes.get(definition) if profile.kind != "p" else None
-        return known or estimate.size_bytes(definition, profile, self.demands)
+        sizes = [estimate.size_bytes(definition, profile, self.demands)]
+        if profile.kind != "p":
+            sizes.append(self._sizes.get(definition))  # HypoPG knows of no deduplication
+        return min((size for size in sizes if size is not None), default=None)
 
     def size(self, definition: Definition) -> int | None:
         """HypoPG's estimate where it was asked for the index, else ours."""
@@ -213,7 +257,9 @@ class Search:
             narrower.append(replace(definition, include=(), keys=definition.keys[:-1]))
         single = [move.definitions[0] for move in moves if len(move.definitions) == 1]
         same = [one for one in single if (one.schema, one.table) == (definition.schema, definition.table)]
-        return [one for one in dict.fromkeys([*narrower, *same]) if one != definition][:MAX_ALTERNATIVES]
+        profile = self.profiles[definition.schema, definition.table]
+        found = [one for one in dict.fromkeys([*narrower, *same]) if one != definition]
+        return [one for one in found if serving(one, profile) is None][:MAX_ALTERNATIVES]
 
     def _limited(self, chosen: Chosen) -> Chosen:
         """Of a rare state's rows only, where that saves most of the room. The planner has judged the complete index."""

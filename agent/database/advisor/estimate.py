@@ -26,6 +26,8 @@ _DESCENT_COST = 0.5
 _TUPLE_OVERHEAD_BYTES = 8 + 4  # IndexTupleData and its line pointer
 _FILL = 0.9  # BTREE_DEFAULT_FILLFACTOR
 _EXPRESSION_BYTES = 16
+_POSTING_BYTES = 6  # a row's place in a posting list
+_NEVER_EQUAL_IMAGE = frozenset({"numeric", "real", "double precision", "jsonb"})
 _GIN_SHARE = {"jsonb": 0.5, "tsvector": 0.5, "text": 1.0, "character varying": 1.0}
 """Of the column's bytes, by measured indexes of this project's bench; arrays repeat few values and take less."""
 _GIN_ARRAY_SHARE = 0.3
@@ -41,9 +43,26 @@ def size_bytes(definition: Definition, table: TableProfile, demands: Demands | N
     widths = [_width(name, table) for name in named]
     if any(width is None for width in widths):
         return None
-    aligned = -(-sum(width or 0 for width in widths) // 8) * 8
-    share = _share_kept(definition, demands)
-    return int(max(PAGE_BYTES, table.rows * share * (aligned + _TUPLE_OVERHEAD_BYTES) / _FILL))
+    rows = table.rows * _share_kept(definition, demands)
+    entry = -(-sum(width or 0 for width in widths) // 8) * 8 + _TUPLE_OVERHEAD_BYTES
+    plain = rows * entry
+    if (distinct := _deduplicated(definition, table)) is not None:
+        plain = min(plain, min(rows, distinct) * entry + rows * _POSTING_BYTES)
+    return int(max(PAGE_BYTES, plain / _FILL))
+
+
+def _deduplicated(definition: Definition, table: TableProfile) -> float | None:
+    """Different keys of a btree that keeps equal ones once (13 and later); None where PostgreSQL does not do so.
+
+    Source: the manual, "B-Tree Implementation", deduplication: no INCLUDE, no numeric, float, jsonb or container type.
+    """
+    distinct = 1.0
+    for key in definition.keys:
+        column = table.column(key.column) if key.column is not None else None
+        if column is None or column.type in _NEVER_EQUAL_IMAGE or column.type.endswith("[]"):
+            return None
+        distinct *= table.distinct(column.name)
+    return None if definition.include else distinct
 
 
 def _width(name: str | None, table: TableProfile) -> int | None:
