@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lab.provoke.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
+    *replication_lag.SCENARIOS,
     *idle_in_transaction.SCENARIOS,
     *row_lock_pile_up.SCENARIOS,
     *ddl_lock_queue.SCENARIOS,
@@ -75,7 +76,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     *index_bloat.SCENARIOS,
     *duplicate_index.SCENARIOS,
     *unused_index.SCENARIOS,
-    *replication_lag.SCENARIOS,
     *wraparound.SCENARIOS,
 )
-"""What the tests and `stanch bench diagnose` run. The last of them stops and starts the server."""
+"""What the tests and `stanch bench diagnose` run. The first copy the server while it is small; the last restarts it."""

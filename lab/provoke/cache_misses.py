@@ -36,6 +36,6 @@ SCENARIOS = (
         "a report reads a table larger than shared_buffers again and again",
         _scanning,
         look_alikes=("lwlock_contention", "runaway_query"),
-        window_s=2.0,
+        window_s=1.0,
     ),
 )

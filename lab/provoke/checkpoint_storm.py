@@ -31,6 +31,6 @@ SCENARIOS = (
         "a load writes WAL against a max_wal_size of two segments",
         _load,
         look_alikes=("archiver_failing", "slot_retains_wal", "replication_lag"),
-        window_s=4.0,
+        window_s=2.0,
     ),
 )

@@ -44,6 +44,6 @@ SCENARIOS = (
         "two workers update the same two rows in opposite order",
         _crossing,
         look_alikes=("row_lock_pile_up", "idle_in_transaction", "ddl_lock_queue"),
-        window_s=2.0,
+        window_s=1.0,
     ),
 )

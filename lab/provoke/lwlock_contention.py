@@ -39,6 +39,6 @@ SCENARIOS = (
         f"{_CLIENTS} clients commit one row at a time, and the disk is waited for",
         _commits,
         look_alikes=("row_lock_pile_up", "connection_exhaustion", "cache_misses"),
-        window_s=4.0,
+        window_s=2.0,
     ),
 )

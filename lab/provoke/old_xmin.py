@@ -18,8 +18,8 @@ _BURN = f"DO $$ BEGIN FOR i IN 1..{_XIDS + 1000} LOOP PERFORM txid_current(); CO
 _WASTE = "UPDATE public.orders SET status = status WHERE id % 10 = 0"
 
 
-def _burn(server: TroubledServer) -> None:
-    """Time passes in transactions, and leaves dead rows."""
+def _time_passes(server: TroubledServer) -> None:
+    """In transactions, leaving dead rows behind."""
     with server.superuser() as admin:
         admin.execute(_WASTE)
         admin.execute(_BURN)
@@ -32,8 +32,9 @@ def _report(server: TroubledServer) -> Iterator[None]:
         report.execute("SELECT count(*) FROM public.stock")
         stack.enter_context(running(lambda: report.execute("SELECT pg_sleep(60)")))
         stack.callback(server.calm)
-        _burn(server)
+        _time_passes(server)
         yield
+    _clear(server)
 
 
 @contextlib.contextmanager
@@ -41,12 +42,13 @@ def _slot(server: TroubledServer) -> Iterator[None]:
     with server.superuser() as admin:
         admin.execute("SELECT pg_create_logical_replication_slot('warehouse', 'pgoutput')")
         try:
-            _burn(server)
+            _time_passes(server)
             yield
         finally:
             admin.execute(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'warehouse'"
             )
+    _clear(server)
 
 
 @contextlib.contextmanager
@@ -55,12 +57,20 @@ def _prepared(server: TroubledServer) -> Iterator[None]:
         coordinator.execute("UPDATE public.stock SET amount = amount WHERE id = 999")
         coordinator.execute("PREPARE TRANSACTION 'transfer-17'")
     try:
-        _burn(server)
+        _time_passes(server)
         yield
     finally:
         with server.superuser() as admin:
             for (gid,) in admin.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 admin.execute(f"ROLLBACK PREPARED '{gid}'")
+    _clear(server)
+
+
+def _clear(server: TroubledServer) -> None:
+    """The dead rows have served; another scenario's tables are to be the only bloated ones."""
+    server.calm()
+    with server.superuser() as admin:
+        admin.execute("VACUUM ANALYZE public.orders")
 
 
 _NOT = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from agent.database.classes import CLASSES
 from agent.database.doctor import Report, examine
 from connectors.target.diagnose import Diagnosis
 from lab.provoke import SCENARIOS
@@ -41,10 +42,12 @@ def took_effect(dsn: str, action: ProposedAction) -> bool:
 
 def is_over(dsn: str, scenario: Scenario) -> None:
     """Signals are delivered a moment after the server has said yes, and statistics come a second late."""
+    own = (CLASSES[scenario.incident_class],)
     end = time.monotonic() + PATIENCE_S
-    while any(finding.incident_class == scenario.incident_class for finding in diagnosed(dsn, scenario).findings):
-        assert time.monotonic() < end, diagnosed(dsn, scenario)
-        time.sleep(0.1)
+    with Diagnosis(dsn, "shop") as target:
+        while seen := examine(target, scenario.window_s, scenario.limits, own).findings:
+            assert time.monotonic() < end, seen
+            time.sleep(0.1)
 
 
 def named(scenario: Scenario) -> str:
