@@ -12,6 +12,7 @@ BENCHES = {
     "ingest": ("lab.bench.ingest:ingest", "Durable accepts a second, and storms of alerts."),
     "diagnose": ("lab.bench.diagnose:diagnose", "Every incident provoked: what it is called, and the cost of a look."),
     "rca": ("lab.bench.rca:rca", "Root-cause ranking beside its baselines."),
+    "slack": ("lab.bench.slack:bench_slack", "From a click in Slack to a durable decision."),
     "sql": ("lab.bench.sql:sql", "The SQL judge: speed, and exactness against a server."),
 }
 

@@ -42,8 +42,8 @@ def test_what_is_wrong_is_said_with_what_to_do(workspace: Workspace) -> None:
         look(replace(known, people=SlackPeople(team="T0OTHER")))
     with pytest.raises(NotWorking, match="channel_not_found"):
         look(replace(known, channel="C0ELSE"))
+    workspace.scopes = slack.SCOPES.replace("files:write,", "")
     with pytest.raises(NotWorking, match="lacks files:write"):
-        workspace.scopes = slack.SCOPES.replace("files:write,", "")
         look(known)
 
 
