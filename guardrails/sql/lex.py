@@ -81,7 +81,7 @@ def lex(sql: str) -> tuple[Token, ...]:
     """
     _check_text(sql)
     tokens: list[Token] = []
-    add, match = tokens.append, _TOKEN.match
+    add, match, plain = tokens.append, _TOKEN.match, sql.isascii()
     position, depth = 0, 0
     while True:
         found = match(sql, position)
@@ -90,7 +90,7 @@ def lex(sql: str) -> tuple[Token, ...]:
         kind = found.lastgroup or ""
         start, position = found.span(kind)
         text = sql[start:position]
-        if kind == "word" and text.isascii():
+        if kind == "word" and (plain or text.isascii()):
             add(_make(Token, ("word", text, text.lower(), start)))
         elif kind == "punctuation":
             add(_make(Token, ("punctuation", text, text, start)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -60,7 +59,7 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     if isinstance(parsed, exp.Create | exp.Drop):
         raise Unreadable("not a query")
     draft = Draft(_kind(parsed))
-    nodes = [node for node in parsed.walk() if _is_looked_at(type(node))]
+    nodes = [node for node in parsed.walk() if _LOOKED_AT.get(type(node), True) and _is_looked_at(type(node))]
     ctes = frozenset(node.alias for node in nodes if isinstance(node, exp.CTE))
     mode = _mode(tokens, nodes)
     draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
@@ -124,10 +123,8 @@ def _mode(tokens: tuple[Token, ...], nodes: list[exp.Expr]) -> Mode:
 
 
 def _locks_rows(tokens: tuple[Token, ...]) -> bool:
-    for token, after in pairwise(tokens):
-        if token.value == "for" and token.kind == "word" and after.kind == "word" and after.value in _ROW_LOCKS:
-            return True
-    return False
+    found = [index for index, (kind, _text, value, _start) in enumerate(tokens) if value == "for" and kind == "word"]
+    return any(tokens[index + 1 : index + 2] and tokens[index + 1].value in _ROW_LOCKS for index in found)
 
 
 def _only_these(nodes: list[exp.Expr]) -> set[str] | None:
@@ -183,8 +180,10 @@ def _written(table: exp.Expression | str) -> str:
 
 def _calls(tokens: tuple[Token, ...], draft: Draft) -> None:
     """A function may lock what it likes; only those we know are believed not to."""
-    for index, token in enumerate(tokens[:-1]):
-        if tokens[index + 1].text != "(" or token.kind not in ("word", "name"):
+    brackets = [index for index, (_kind, text, _value, _start) in enumerate(tokens) if text == "("]
+    for index in (bracket - 1 for bracket in brackets if bracket):
+        token = tokens[index]
+        if token.kind not in ("word", "name"):
             continue
         name = token.value
         if name in READABLE or name in READABLE_ANYWHERE or name in TYPES or _calls_nothing(tokens, index):

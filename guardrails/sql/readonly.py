@@ -101,6 +101,8 @@ _EXPLAIN_VALUES = frozenset({"true", "false", "on", "off", "1", "0", "text", "xm
 
 _CASTS = frozenset({"cast", "treat"})
 _LOOKED_AT = _BLOCKED_KEYWORDS | _CASTS | {"for"}
+_SUSPICIOUS = _LOOKED_AT | SECRET_RELATIONS
+_HARMLESS = frozenset({",", ")", "[", "]"})
 _DECIDED = READABLE | OTHER_BUILT_IN
 
 Answer: TypeAlias = Literal["allow", "block"]
@@ -146,18 +148,20 @@ def _check_query(tokens: tuple[Token, ...]) -> None:
     from guardrails.sql.readonly_tree import check_tree  # noqa: PLC0415 sqlglot takes a quarter second to load
 
     aliases = check_tree(tokens)
-    for index, (kind, text, _value, _start) in enumerate(tokens):
-        match kind:
-            case "word" | "name":
+    following = [token.text for token in tokens[1:]]
+    following.append("")
+    for index, (kind, text, value, _start) in enumerate(tokens):
+        if kind == "word" or kind == "name":  # noqa: PLR1714 twice as fast, for half of all tokens
+            if following[index] == "(" or value in _SUSPICIOUS:
                 _check_named(tokens, index, aliases)
-            case "operator":
-                if text not in OPERATORS:
-                    raise Blocked(f"the operator {text[:20]} is not built in")
-            case "punctuation":
+        elif kind == "punctuation":
+            if text not in _HARMLESS:
                 _check_punctuation(tokens, index)
-            case "string":
-                if index:
-                    _check_typed_string(tokens, index - 1)
+        elif kind == "operator":
+            if text not in OPERATORS:
+                raise Blocked(f"the operator {text[:20]} is not built in")
+        elif kind == "string" and index:
+            _check_typed_string(tokens, index - 1)
 
 
 def _check_named(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:

@@ -75,9 +75,9 @@ def _check_size(tokens: Sequence[Token]) -> None:
             prefixes += 1
             if prefixes > _MAX_PREFIX_RUN:
                 raise Unreadable(f"more than {_MAX_PREFIX_RUN} prefixes in a row")
-        else:
+        elif prefixes:
             prefixes = 0
-        if kind == "punctuation":
+        if kind == "punctuation" and text != ",":
             if text in "([":
                 open_types.append(before in _TYPE_WORDS)
                 if open_types[-1] and sum(open_types) > MAX_TYPE_DEPTH:
