@@ -210,7 +210,7 @@ def test_few_indexes_few_writes_or_heap_only_ones_are_no_such_incident(changes: 
     ],
 )
 def test_what_is_hidden_is_handed_on(judge: Any, name: str) -> None:
-    assert judge(taken(**{name: HIDDEN})) == (HIDDEN,)
+    assert judge(taken().with_rows(name, HIDDEN)) == (HIDDEN,)
 
 
 def test_names_that_no_command_could_hold_are_left_to_a_person() -> None:

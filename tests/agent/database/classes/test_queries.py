@@ -451,7 +451,7 @@ def test_a_query_is_rewritten_by_the_shapes_and_plans_of_its_target() -> None:
     ],
 )
 def test_what_is_hidden_is_handed_on(judge: Any, name: str) -> None:
-    assert judge(taken(**{name: HIDDEN})) == (HIDDEN,)
+    assert judge(taken().with_rows(name, HIDDEN)) == (HIDDEN,)
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:

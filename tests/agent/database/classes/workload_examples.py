@@ -22,7 +22,7 @@ def taken(
     return Readings(version, "shop", in_recovery, 1.0, now, before or {}, limits or Limits())
 
 
-def table(name: str = "orders", **changes: Any) -> dict[str, Any]:
+def table(name: str = "orders", /, **changes: Any) -> dict[str, Any]:
     return {
         "relid": 1,
         "schema": "public",
@@ -82,7 +82,7 @@ def work(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def index(name: str = "orders_total", **changes: Any) -> dict[str, Any]:
+def index(name: str = "orders_total", /, **changes: Any) -> dict[str, Any]:
     return {
         "index_id": 5,
         "relid": 1,
