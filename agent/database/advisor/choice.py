@@ -26,9 +26,9 @@ FIRST_BELOW = 0.7
 """The whole advice has to take three tenths off; less is within the planner's error."""
 WHOLE_BELOW = 0.1
 """An index that is only read from end to end spares reading the wider table: worth it when that is tenfold."""
-SIZE_EXPONENT = 0.75
-"""An index of twice the size has to make the plan 1.7 times as cheap."""
-LATENCY_FLOOR = 200.0
+SIZE_EXPONENT = 0.5
+"""An index of twice the size has to make the plan sqrt(2) times as cheap."""
+LATENCY_FLOOR = 100.0
 """Added to every cost before they are compared: below it the round trip counts, not the plan."""
 MIN_SAVED = 250.0
 """A further index saves at least this much cost (about a millisecond), and MIN_SAVED_SHARE of what there was."""
@@ -36,6 +36,8 @@ MIN_SAVED_SHARE = 0.02
 ALWAYS_WORTH = 1000.0
 SUPERFLUOUS = 1.05
 UNVALIDATED_BELOW = 0.33
+_COVERING_PENALTY = 0.5
+"""As a logarithm: included columns serve this one statement only, and only as long as vacuum keeps up."""
 _UPDATED_COLUMN_PENALTY = 0.7
 """As a logarithm, about a factor of two: each update of such a column stops being a HOT update."""
 MAX_ALTERNATIVES = 6
@@ -196,12 +198,13 @@ class Search:
 
     def _score(self, current: Trial, trial: Trial, added: Sequence[Definition]) -> float:
         size = sum(self._room(definition) for definition in added)
-        penalty = sum(
-            _UPDATED_COLUMN_PENALTY
-            for d in added
-            if d.named_columns() & (self.profiles[d.schema, d.table].updated_columns or frozenset())
-        )
+        penalty = sum(self._penalty(definition) for definition in added)
         return -math.log(_ratio(current, trial)) - SIZE_EXPONENT * math.log(max(size, estimate.PAGE_BYTES)) - penalty
+
+    def _penalty(self, definition: Definition) -> float:
+        updated = self.profiles[definition.schema, definition.table].updated_columns or frozenset()
+        loses_hot = _UPDATED_COLUMN_PENALTY if definition.named_columns() & updated else 0.0
+        return loses_hot + (_COVERING_PENALTY if definition.include else 0.0)
 
     def _bytes(self, definition: Definition) -> int | None:
         profile = self.profiles[definition.schema, definition.table]
@@ -240,13 +243,14 @@ class Search:
         for position, definition in enumerate(config):
             best, rest = definition, [one for one in config if one != definition]
             for other in self._instead_of(definition, moves):
-                room = math.log(self._room(best) / self._room(other))
+                room = SIZE_EXPONENT * math.log(self._room(best) / self._room(other))
+                room += self._penalty(best) - self._penalty(other)
                 if other in rest or room <= 0:
                     continue
                 before, after = self.trial((*rest, best)), self.trial((*rest, other))
                 if before is None or after is None or other not in after.used:
                     continue
-                if math.log(_ratio(before, after)) < SIZE_EXPONENT * room:
+                if math.log(_ratio(before, after)) < room:
                     best = other
             config = (*config[:position], best, *config[position + 1 :])
         return config
