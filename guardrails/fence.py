@@ -285,7 +285,7 @@ GRANT SELECT, INSERT ON {SCHEMA}.claim TO {writing};"""
         return f"""
 -- The fix role inherits what the owner may do; the application writes as another role. Foreign keys are checked in the
 -- name of the tables' owner (SELECT … FOR KEY SHARE asks for UPDATE, a cascade for DELETE), so their tables keep those;
--- a table that gets its first foreign key later needs GRANT UPDATE to its owner again.
+-- and get them back here: run this again with the migration that adds a foreign key, or writes to it fail.
 DO $stanch$
 DECLARE relation record; through text;
 BEGIN
@@ -302,6 +302,11 @@ BEGIN
       'REVOKE INSERT, %s %s TRUNCATE, TRIGGER ON %s FROM %I',
       CASE WHEN relation.in_foreign_key THEN '' ELSE 'UPDATE,' END,
       CASE WHEN relation.cascades THEN '' ELSE 'DELETE,' END, relation.name, {name});
+    IF relation.in_foreign_key THEN
+      EXECUTE pg_catalog.format(
+        'GRANT SELECT, UPDATE %s ON %s TO %I',
+        CASE WHEN relation.cascades THEN ', DELETE' ELSE '' END, relation.name, {name});
+    END IF;
   END LOOP;
   SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::text, ', ') INTO through FROM pg_catalog.pg_proc p
   WHERE p.prosecdef AND p.proowner = {literal(quoted(owner)).strip()}::pg_catalog.regrole;

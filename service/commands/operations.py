@@ -65,12 +65,38 @@ def target() -> None:
 @click.option("--owner", "owners", multiple=True, required=True, help="Role that owns its tables; may be repeated.")
 @click.option("--revoke-owner-writes", is_flag=True, help="Where the application connects as another role.")
 @click.option("--no-event-triggers", is_flag=True, help="For managed services that refuse them; weaker.")
-def target_sql(database: str, owners: tuple[str, ...], *, revoke_owner_writes: bool, no_event_triggers: bool) -> None:
-    """Print the roles, the claim table and the fence, to be read and run by a superuser of the target."""
-    from guardrails.fence import Fence, UnusableFence
+@click.option(
+    "--allow", "allowed", multiple=True, metavar="ACTION", help="Also let this action through; may be repeated."
+)
+@click.option(
+    "--prepared-owner", "prepared_owners", multiple=True, help="Role whose prepared transactions may be ended."
+)
+def target_sql(
+    database: str,
+    owners: tuple[str, ...],
+    allowed: tuple[str, ...],
+    prepared_owners: tuple[str, ...],
+    *,
+    revoke_owner_writes: bool,
+    no_event_triggers: bool,
+) -> None:
+    """Print the roles, the claim table and the fence, to be read and run by a superuser of the target.
+
+    Let through without asking: concurrent index builds and rebuilds, statistics, vacuum, storage parameters,
+    constraints that are validated later, and ending sessions. On request: create_partitioned_index, drop_index_concurrently,
+    set_role_setting, alter_system_reload, drop_replication_slot, rollback_prepared.
+    """
+    from guardrails.fence import DEFAULT_ACTIONS, Fence, UnusableFence
 
     try:
-        fence = Fence(database, owners, revoke_owner_writes=revoke_owner_writes, event_triggers=not no_event_triggers)
+        fence = Fence(
+            database,
+            owners,
+            revoke_owner_writes=revoke_owner_writes,
+            event_triggers=not no_event_triggers,
+            actions=DEFAULT_ACTIONS | frozenset(allowed),
+            prepared_owners=prepared_owners,
+        )
     except UnusableFence as error:
         raise CommandFailed(str(error)) from error
     click.echo(fence.sql())

@@ -51,8 +51,8 @@ def table(shop: Shop) -> Iterator[Shop]:
 
 
 @contextmanager
-def fixing(shop: Shop, **changes: float) -> Iterator[FixConnection]:
-    with FixConnection(shop.fix, "shop", policy=POLICY, environment="staging", **changes) as fix:
+def fixing(shop: Shop, blocked_limit_s: float = 900.0) -> Iterator[FixConnection]:
+    with FixConnection(shop.fix, "shop", policy=POLICY, environment="staging", blocked_limit_s=blocked_limit_s) as fix:
         fix.identity()
         yield fix
 
@@ -60,15 +60,15 @@ def fixing(shop: Shop, **changes: float) -> Iterator[FixConnection]:
 class Running(threading.Thread):
     """A run on a connection of its own, and what became of it."""
 
-    def __init__(self, shop: Shop, action: Action, terms: Terms | None = None, **changes: float) -> None:
+    def __init__(self, shop: Shop, action: Action, terms: Terms | None = None, blocked_limit_s: float = 900.0) -> None:
         super().__init__(daemon=True)
         self.seen: list[Progress] = []
         self.result: RunResult | None = None
-        self._shop, self._action, self._terms, self._changes = shop, action, terms, changes
+        self._shop, self._action, self._terms, self._blocked_limit_s = shop, action, terms, blocked_limit_s
         self.start()
 
     def run(self) -> None:
-        with fixing(self._shop, **self._changes) as fix:
+        with fixing(self._shop, self._blocked_limit_s) as fix:
             approval = approve(fix, self._action)
             fix.claim(approval.approval_id, "run", 0, "run", "X-1")
             self.result = fix.run(approval, "X-1", self.seen.append, self._terms)
