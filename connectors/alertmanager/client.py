@@ -125,10 +125,10 @@ class Alertmanager:
 
 
 def _is_gone(response: httpx.Response) -> bool:
-    """Some versions answer 500 for a silence that is over: "silence … already expired"."""
-    return response.status_code == httpx.codes.NOT_FOUND or (
-        response.is_server_error and "expired" in response.text[:500]
-    )
+    """Some versions answer 500 for a silence that is over or unknown, and say so in the text."""
+    said = response.text[:500]
+    over = response.is_server_error and ("expired" in said or "not found" in said)
+    return over or response.status_code == httpx.codes.NOT_FOUND
 
 
 def _at(value: Any, *keys: str) -> Any:

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent.incident import IncidentState, Mode
+from agent.machine import Step
+from connectors.store.store import jsonb
+from tests.service.incident_world import firing, notification, resolved
+from tests.service.sources_world import Sources
+
+if TYPE_CHECKING:
+    from tests.connectors.store.database import Database
+
+pytestmark = pytest.mark.integration
+
+GRAPH = [["gateway", "checkout"], ["checkout", "shop"], ["search", "index"]]
+NOW = datetime.now(UTC)
+
+
+def sources(database: Database, **changes: Any) -> Sources:
+    return Sources.of(
+        database, targets={"shop": {"mode": "act"}, "index": {"mode": "act"}}, graph=GRAPH,
+        **{"sources": {"weak": {"kind": "alertmanager", "targets": []}}, **changes},
+    )  # fmt: skip
+
+
+def alert(fingerprint: str, service: str, **labels: str) -> dict[str, Any]:
+    return firing(fingerprint, starts=NOW, service=service, **labels)
+
+
+# --- One cause, one incident -------------------------------------------------------------------------------------
+
+
+def test_groups_of_one_cause_become_one_incident(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "alertmanager")
+    world.take_in(notification(alert("a2", "gateway", alertname="GatewayErrors"), key="two"), "alertmanager")
+    world.take_in(notification(alert("a3", "search"), key="three"), "alertmanager")
+    first, other = world.incidents()
+    assert [row for (row,) in fresh_database.run(
+        "SELECT incident_id FROM stanch.alert ORDER BY fingerprint")] == [first, first, other]  # fmt: skip
+    joined = [note for action, note in world.audit(first) if action == "AlertsJoined"]
+    assert joined == ["1 more alert taken for the same cause: GatewayErrors: p99 is over 1 s"]
+
+
+def test_what_began_long_after_is_something_else(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "alertmanager")
+    fresh_database.run("UPDATE stanch.incident SET opened_at = opened_at - interval '1 h', version = version + 1")
+    world.take_in(notification(alert("a2", "gateway"), key="two"), "alertmanager")
+    assert len(world.incidents()) == 2
+
+
+def test_one_incident_is_over_when_all_its_groups_are(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "alertmanager")
+    world.take_in(notification(alert("a2", "gateway"), key="two"), "alertmanager")
+    (number,) = world.incidents()
+    world.take_in(notification(resolved("a1", starts=NOW), key="one"), "alertmanager")
+    assert world.incident(number).state is IncidentState.RECEIVED
+    world.take_in(notification(resolved("a2", starts=NOW), key="two"), "alertmanager")
+    assert world.incident(number).state is IncidentState.SELF_RESOLVED
+
+
+def test_a_storm_from_one_source_is_one_incident_beyond_its_budget(fresh_database: Database) -> None:
+    world = sources(
+        fresh_database, correlation={"window_s": 0}, sources={"alertmanager": {"new_incidents_per_hour": 3}}
+    )
+    for number in range(8):
+        world.take_in(notification(alert(f"s{number}", f"service-{number}"), key=f"key {number}"), "alertmanager")
+    assert len(world.incidents()) == 4
+    storm = world.incidents()[-1]
+    assert world.incident(storm).title.startswith("Too many new incidents from alertmanager")
+    ((alerts,),) = fresh_database.run("SELECT count(*) FROM stanch.alert WHERE incident_id = %s", (storm,))
+    assert alerts == 5
+
+
+# --- Who may name what -------------------------------------------------------------------------------------------
+
+
+def test_a_source_names_only_the_targets_it_may(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "weak")
+    (number,) = world.incidents()
+    refused = [note for action, note in world.audit(number) if action == "TargetRefused"]
+    assert refused == ["weak may not name the target shop: nothing will be done there for this alert"]
+    incident = world.triaged(number)
+    assert (incident.target, incident.mode) == (None, Mode.OBSERVE)
+    # It swallows no real alert: that one opens its own incident, with its target.
+    world.take_in(notification(alert("a2", "checkout"), key="one"), "alertmanager")
+    real = world.triaged(world.incidents()[-1])
+    assert (real.id != number, real.target) == (True, "shop")
+
+
+def test_a_source_ends_only_its_own_alerts(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("same", "checkout"), key="one"), "alertmanager")
+    (number,) = world.incidents()
+    world.take_in(notification(resolved("same", starts=NOW), key="one"), "weak")
+    assert world.incident(number).state is IncidentState.RECEIVED
+
+
+def test_a_body_of_a_source_that_nobody_declared_is_kept_and_shown(fresh_database: Database) -> None:
+    state, reason = sources(fresh_database).take_in(b"{}", "removed-since")
+    assert (state, reason) == ("quarantined", "no source named 'removed-since' is configured here")
+
+
+# --- The other sources -------------------------------------------------------------------------------------------
+
+
+def test_grafana_and_alertmanager_meet_in_one_incident(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "alertmanager")
+    body = json.loads(notification(alert("a1", "checkout"), key="of grafana"))
+    assert world.take_in(json.dumps({**body, "version": "1"}).encode(), "grafana") == ("processed", None)
+    (number,) = world.incidents()
+    rows = fresh_database.run("SELECT fingerprint, source, incident_id FROM stanch.alert ORDER BY source")
+    assert rows == [("a1", "alertmanager", number), ("grafana/a1", "grafana", number)]
+
+
+def test_a_generic_source_that_tells_no_start_repeats_itself(fresh_database: Database) -> None:
+    mapping = {"alertname": "check", "status": "state", "labels": {"service": "svc"}}
+    world = sources(fresh_database, sources={"nagios": {"kind": "generic", "mapping": mapping}})
+    down, up = ({"check": "disk", "svc": "web", "state": state} for state in ("critical", "ok"))
+    for _ in range(3):
+        world.take_in(json.dumps(down).encode(), "nagios")
+    (number,) = world.incidents()
+    assert fresh_database.run("SELECT seen FROM stanch.alert") == [(3,)]
+    world.take_in(json.dumps(up).encode(), "nagios")
+    assert world.incident(number).state is IncidentState.SELF_RESOLVED
+    world.take_in(json.dumps(down).encode(), "nagios")
+    assert len(world.incidents()) == 2
+
+
+# --- Bodies that share a step ------------------------------------------------------------------------------------
+
+
+def together(world: Sources, *bodies: bytes) -> tuple[int, list[int]]:
+    with world.api.transaction() as tx:
+        rows = [tx.one("store_inbox", source="alertmanager", headers=jsonb({}), body=body) for body in bodies]
+        ids = [row["id"] for row in rows if row is not None]
+        return tx.add_step(None, Step("intake", "agent", {"inboxes": ids})), ids
+
+
+def test_bodies_stored_together_are_taken_in_together_and_a_bad_one_alone(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    step, ids = together(
+        world, notification(alert("a1", "checkout"), key="one"), b"nonsense", notification(alert("a2", "web"), key="2")
+    )
+    assert world.agent.run(step)
+    states = fresh_database.run("SELECT state FROM stanch.inbox WHERE id = ANY(%s) ORDER BY id", (ids,))
+    assert [state for (state,) in states] == ["processed", "quarantined", "processed"]
+    assert len(world.incidents()) == 2
+
+
+def test_what_failed_together_is_tried_apart(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    step, ids = together(world, notification(alert("a1", "checkout"), key="one"), b"nonsense")
+    fresh_database.run("UPDATE stanch.step SET attempts = 1 WHERE id = %s", (step,))
+    assert world.agent.run(step)
+    apart = fresh_database.run(
+        "SELECT id, (args ->> 'inbox')::bigint FROM stanch.step WHERE state = 'ready' ORDER BY id"
+    )
+    assert [number for _, number in apart] == ids
+    for one, _ in apart:
+        assert world.agent.run(one)
+    states = fresh_database.run("SELECT state FROM stanch.inbox ORDER BY id")
+    assert [state for (state,) in states] == ["processed", "quarantined"]
+
+
+def test_the_same_alert_twice_in_one_body_is_one(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    one = alert("a1", "checkout")
+    assert world.take_in(notification(one, one, key="k"), "alertmanager") == ("processed", None)
+    assert fresh_database.run("SELECT count(*) FROM stanch.alert") == [(1,)]
+
+
+def test_an_alert_that_two_groups_carry_belongs_to_one_incident(fresh_database: Database) -> None:
+    world = sources(fresh_database, correlation={"window_s": 0})
+    shared = alert("a1", "checkout")
+    world.take_in(notification(shared, key="one"), "alertmanager")
+    world.take_in(notification(shared, alert("a2", "search", starts_at="x"), key="two"), "alertmanager")
+    first, second = world.incidents()
+    assert fresh_database.run("SELECT incident_id FROM stanch.alert ORDER BY fingerprint") == [(first,), (second,)]
+
+
+def test_time_of_a_later_episode_is_its_own(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    world.take_in(notification(alert("a1", "checkout"), key="one"), "alertmanager")
+    later = firing("a1", starts=NOW + timedelta(minutes=3), service="checkout")
+    world.take_in(notification(later, key="one"), "alertmanager")
+    assert len(world.incidents()) == 1
+    assert fresh_database.run("SELECT count(*) FROM stanch.alert") == [(2,)]
