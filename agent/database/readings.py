@@ -171,13 +171,14 @@ def _delta(reading: Reading, before: Row | None, now: Row) -> Row:
     return {**now, **changes, "reset": reset}
 
 
-def hidden(rows: Iterable[Row], what: str) -> NotVisible | None:
-    """That some rows say no more than that they exist; None when all of them are shown ("visible")."""
+def hidden(rows: Iterable[Row]) -> NotVisible | None:
+    """That some sessions' rows say no more than that they exist; None when all of them are shown ("visible")."""
     count = sum(1 for row in rows if not row["visible"])
     if not count:
         return None
     why = "the role is no member of pg_read_all_stats"
-    return NotVisible(f"{what} of {count} sessions of other roles", why, "GRANT pg_monitor TO <diagnose role>")
+    what = f"what {count} sessions of other roles do, in which transaction and since when"
+    return NotVisible(what, why, "GRANT pg_monitor TO <diagnose role>")
 
 
 def settings(rows: Rows) -> Mapping[str, str]:

@@ -49,7 +49,7 @@ def judge(readings: Readings) -> Judgement:
     cause = _cause(overdue, settings(known), sessions)
     if cause is not None:
         return (_finding(overdue, cause, readings),)
-    unseen = hidden(sessions, "autovacuum workers")
+    unseen = hidden(sessions)
     return (unseen,) if unseen else ()
 
 

@@ -36,7 +36,7 @@ def judge(readings: Readings) -> Judgement:
     usable = _usable(settings(known))
     if not usable or len(clients) < readings.limits.connections_share * usable:
         return ()
-    unseen = hidden(clients, "states")
+    unseen = hidden(clients)
     found = _finding(clients, usable)
     return (found, unseen) if unseen else (found,)
 

@@ -24,7 +24,7 @@ def judge(readings: Readings) -> Judgement:
         return (sessions,)
     blocking = Blocking.of(sessions)
     found = [_finding(pid, blocking) for pid in heads(blocking, readings.limits)]
-    unseen = hidden(sessions, "lock waits and statements")
+    unseen = hidden(sessions)
     return (*found, unseen) if unseen else tuple(found)
 
 
@@ -90,6 +90,8 @@ def _words(pid: int, blocking: Blocking) -> str:
     row = blocking.sessions.get(pid)
     if row is None:
         return "a prepared transaction" if pid == 0 else f"process {pid}, which this role is not shown"
+    if not row["visible"]:
+        return f"{who(row)[0].lower()}{who(row)[1:]}, of which this role is shown no more"
     since_s = row["xact_age_s"] or 0.0
     return f"process {pid}, {row['state']}, in a transaction of {since_s:.1f} s: {shown(row['query'], 80)}"
 

@@ -25,7 +25,7 @@ def judge(readings: Readings) -> Judgement:
     blocking = Blocking.of(sessions)
     found = [_finding(row, blocking) for row in sessions if counts(row, blocking, readings.limits)]
     found.sort(key=lambda finding: -finding.data["behind"])
-    unseen = hidden(sessions, "transactions")
+    unseen = hidden(sessions)
     return (*found, unseen) if unseen else tuple(found)
 
 

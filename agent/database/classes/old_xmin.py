@@ -86,7 +86,7 @@ def _hidden(readings: Readings, name: str) -> NotVisible | None:
     found = readings.rows(name)
     if isinstance(found, NotVisible):
         return found
-    return hidden(found, "snapshots") if name in {"sessions", "standbys"} else None
+    return hidden(found) if name in {"sessions", "standbys"} else None
 
 
 def _told_elsewhere(holder: Holder, readings: Readings) -> bool:

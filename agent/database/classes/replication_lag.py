@@ -35,7 +35,7 @@ def _on_primary(readings: Readings) -> Judgement:
         for row in standbys
         if row["visible"] and _lags(row, change.get(row["pid"], 0), readings)
     )
-    unseen = hidden(standbys, "replication")
+    unseen = hidden(standbys)
     return (*found, unseen) if unseen else found
 
 
@@ -112,7 +112,7 @@ def _on_standby(readings: Readings) -> Judgement:
         return (recovery,)
     clients = () if isinstance(sessions, NotVisible) else tuple(row for row in sessions if is_client(row))
     found = tuple(_of_standby(row, clients, readings) for row in recovery if _is_behind(row, readings))
-    unseen = hidden(clients, "statements")
+    unseen = hidden(clients)
     return (*found, unseen) if unseen else found
 
 

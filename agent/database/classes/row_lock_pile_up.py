@@ -24,7 +24,7 @@ def judge(readings: Readings) -> Judgement:
         return (sessions,)
     blocking = Blocking.of(sessions)
     found = [_finding(pid, blocking) for pid in roots(blocking, readings.limits)]
-    unseen = hidden(sessions, "lock waits and statements")
+    unseen = hidden(sessions)
     return (*found, unseen) if unseen else tuple(found)
 
 

@@ -26,7 +26,7 @@ def judge(readings: Readings) -> Judgement:
     blamed |= {holder.pid for holder in old_xmin.incidents(readings) if holder.pid is not None}
     long = [row for row in sessions if row["pid"] not in blamed and _runs_away(row, readings)]
     long.sort(key=lambda row: -(row["query_age_s"] or 0.0))
-    unseen = hidden(sessions, "statements")
+    unseen = hidden(sessions)
     found = tuple(_finding(row) for row in long[:TOLD])
     return (*found, unseen) if unseen else found
 

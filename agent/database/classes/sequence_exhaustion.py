@@ -87,8 +87,8 @@ def _recipe(row: Row) -> str:
         f" of some thousand rows, each its own transaction; (4) CREATE UNIQUE INDEX CONCURRENTLY on {new}, and for"
         f" NOT NULL ADD CONSTRAINT … CHECK ({new} IS NOT NULL) NOT VALID, in another transaction VALIDATE"
         " CONSTRAINT; the same for every foreign key column that refers to it; (5) in one short transaction drop the"
-        f" trigger, rename the columns, move default and primary key over; (6) ALTER SEQUENCE {sequence} AS bigint. As a"
-        f" stopgap a signed column has as many values below zero: ALTER SEQUENCE {sequence} MINVALUE"
+        f" trigger, rename the columns, move default and primary key over; (6) ALTER SEQUENCE {sequence} AS bigint. As"
+        f" a stopgap a signed column has as many values below zero: ALTER SEQUENCE {sequence} MINVALUE"
         f" {-row['largest'] - 1} RESTART WITH {-row['largest'] - 1}, where the application bears negative keys."
     )
 

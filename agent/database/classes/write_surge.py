@@ -46,7 +46,7 @@ def judge(readings: Readings) -> Judgement:
     known = () if isinstance(ran, NotVisible) else ran
     unseen = (ran,) if isinstance(ran, NotVisible) else statements.unseen(readings)
     sessions = readings.rows("busy_sessions")
-    unshown = () if isinstance(sessions, NotVisible) else (hidden(sessions, "applications"),)
+    unshown = () if isinstance(sessions, NotVisible) else (hidden(sessions),)
     return (_finding(surge, known, readings), *unseen, *(one for one in unshown if one))
 
 
