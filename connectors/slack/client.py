@@ -34,13 +34,14 @@ GROUP_SCOPE = "usergroups:read"
 """Only where a user group narrows who may approve."""
 CHANNEL_SCOPES = ("channels:read", "groups:read")
 
-_GONE = frozenset({"message_not_found"})
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+_NO_THREAD = frozenset({"thread_not_found", "cannot_reply_to_message"})
 _UNSHOWN = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long",
                       "invalid_attachments"})  # fmt: skip
 _OUR_FAULT = frozenset(
     {
-        "account_inactive", "cannot_reply_to_message", "cant_update_message", "channel_not_found", "edit_window_closed",
-        "ekm_access_denied", "enterprise_is_restricted", "invalid_arguments", "invalid_auth", "is_archived",
+        "account_inactive", "channel_not_found", "ekm_access_denied", "enterprise_is_restricted", "invalid_arguments",
+        "invalid_auth", "is_archived",
         "missing_scope", "no_permission", "not_allowed_token_type", "not_authed", "not_in_channel",
         "org_login_required", "restricted_action", "team_access_not_granted", "token_expired",
         "token_revoked", "user_not_found",
@@ -58,8 +59,13 @@ class Refused(Unreachable):
 
     @property
     def gone(self) -> bool:
-        """The message to be changed is not there any more."""
+        """The message to be changed is not there any more, or not ours to change any more."""
         return self.error in _GONE
+
+    @property
+    def no_thread(self) -> bool:
+        """The message to be answered under is not there any more."""
+        return self.error in _NO_THREAD
 
     @property
     def unshown(self) -> bool:

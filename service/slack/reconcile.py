@@ -138,6 +138,8 @@ class Reconciler:
         self._posts = Pace(1.0, 1.0)
         self._updates = Pace(0.8, 4.0)
         self._soonest: float | None = None
+        # What failed lets the others go first.
+        self._failed_until: dict[tuple[int, str, str], float] = {}
 
     def turn(self) -> float | None:
         """One look at everything. Seconds until the next look is worth it; None: no hurry. Raises Unreachable."""
@@ -232,55 +234,63 @@ class Reconciler:
         before = plan.posted.get(one.key)
         if before is not None and before["ts"] and _is_there(before, one):
             return True
-        wait = max(self._quiet_until - self._clock(), _held_back_s(before, one))
-        thread_ts = None
-        if one.thread is not None:
-            parent = plan.posted.get(one.thread)
-            thread_ts = parent["ts"] if parent else None
-            if thread_ts is None:
-                return False  # it follows its parent
+        now, failed_until = self._clock(), self._failed_until.get((plan.incident_id, *one.key), 0.0)
+        wait = max(self._quiet_until - now, failed_until - now, _held_back_s(before, one))
+        parent = plan.posted.get(one.thread) if one.thread is not None else None
+        if one.thread is not None and (parent is None or parent["ts"] is None):
+            return False  # it follows its parent
         if wait <= 0:
             new = before is None or before["ts"] is None
             wait = (self._posts if new else self._updates).take(self._clock())
         if wait > 0 or not self._leads():
             self._later(max(wait, 0.05))
             return False
-        return self._send(plan, one, thread_ts)
+        return self._send(plan, one, parent)
 
     def _later(self, wait: float) -> None:
         self._soonest = wait if self._soonest is None else min(self._soonest, wait)
 
-    def _send(self, plan: Plan, one: Wanted, thread_ts: str | None) -> bool:
+    def _send(self, plan: Plan, one: Wanted, parent: Row | None) -> bool:
         try:
-            ts, rendered = self._said(plan, one, thread_ts)
+            channel, ts, rendered = self._said(plan, one, parent)
         except TooFast as error:
             self._hold(error.wait_s, error)
         except Refused as error:
-            return self._refused(plan, one, error)
+            return self._refused(plan, one, parent, error)
         except Unreachable as error:
             self._failures += 1
-            self._hold(min(MAX_BACKOFF_S, 2.0 ** min(self._failures, 6)), error)
+            wait_s = min(MAX_BACKOFF_S, 2.0 ** min(self._failures, 6))
+            self._skip(plan, one, wait_s + 1.0)
+            self._hold(wait_s, error)
         else:
             self._failures = 0
-            self._keep(plan, one, ts, rendered)
+            self._failed_until.pop((plan.incident_id, *one.key), None)
+            self._keep(plan, one, channel, ts, rendered)
             return True
         return False
 
-    def _said(self, plan: Plan, one: Wanted, thread_ts: str | None) -> tuple[str, str]:
+    def _skip(self, plan: Plan, one: Wanted, wait_s: float) -> None:
+        self._failed_until[(plan.incident_id, *one.key)] = self._clock() + wait_s
+        self._later(wait_s)
+
+    def _said(self, plan: Plan, one: Wanted, parent: Row | None) -> tuple[str, str, str]:
+        """Channel, ts, and the hash of what stands there now. A thread stays in the channel of its root."""
         before = plan.posted.get(one.key)
+        channel = parent["channel"] if parent else self._channel
+        thread_ts = parent["ts"] if parent else None
         match one.content:
             case Upload(name, title, make):
                 content = make()
                 if content is not None:
-                    self._slack.upload(self._channel, thread_ts or "", name, title, content, alt=title)
-                return f"file:{plan.incident_id}:{one.ref}", "file"
+                    self._slack.upload(channel, thread_ts or "", name, title, content, alt=title)
+                return channel, f"file:{plan.incident_id}:{one.ref}", "file"
             case message:
                 if before is not None and before["ts"]:
                     self._slack.update(before["channel"], before["ts"], message)
-                    return before["ts"], message.rendered
+                    return before["channel"], before["ts"], message.rendered
                 self._make_row(plan, one)
-                ts = self._slack.post(self._channel, message, thread_ts=thread_ts, broadcast=one.broadcast)
-                return ts, message.rendered
+                ts = self._slack.post(channel, message, thread_ts=thread_ts, broadcast=one.broadcast)
+                return channel, ts, message.rendered
 
     def _make_row(self, plan: Plan, one: Wanted) -> None:
         if one.key not in plan.posted:
@@ -290,34 +300,36 @@ class Reconciler:
                     revision=None, digest=None,
                 )  # fmt: skip
 
-    def _refused(self, plan: Plan, one: Wanted, error: Refused) -> bool:
-        if error.gone:
+    def _refused(self, plan: Plan, one: Wanted, parent: Row | None, error: Refused) -> bool:
+        if error.gone or (error.no_thread and one.thread is not None):
+            kind, ref = one.key if error.gone or one.thread is None else one.thread
             with self._store.transaction() as tx:
-                tx.run("slack_gone", incident=plan.incident_id, kind=one.kind, ref=one.ref, nonce=_nonce())
+                tx.run("slack_gone", incident=plan.incident_id, kind=kind, ref=ref, nonce=_nonce())
             self._later(0.05)
             return False
         if error.unshown and not isinstance(one.content, Upload):
-            return self._plainly(plan, one, error)
+            return self._plainly(plan, one, parent, error)
         log.warning("slack refuses", what=one.kind, incident=plan.case.key, error=error.error)
         with self._store.transaction() as tx:
             tx.run("slack_failed", incident=plan.incident_id, kind=one.kind, ref=one.ref, error=error.error)
-        if isinstance(one.content, Upload) and not error.permanent:
+        self._skip(plan, one, WRONG_SETTINGS_S)
+        if isinstance(one.content, Upload):
             return True  # a picture is not worth holding up the rest
-        self._hold(WRONG_SETTINGS_S if error.permanent else 5.0, error)
+        if error.permanent:
+            self._hold(WRONG_SETTINGS_S, error)
         return False
 
-    def _plainly(self, plan: Plan, one: Wanted, error: Refused) -> bool:
+    def _plainly(self, plan: Plan, one: Wanted, parent: Row | None, error: Refused) -> bool:
         """A defect of ours must not hide the incident: the way to its page instead, without any button."""
         log.error("slack does not take this message", what=one.kind, incident=plan.case.key, error=error.error)
-        assert not isinstance(one.content, Upload)  # noqa: S101 asked before
         plain = Wanted(one.kind, one.ref, one.stage, one.rank, messages.unshown(plan.case), one.thread, one.broadcast)
-        parent = plan.posted.get(one.thread) if one.thread else None
         try:
-            ts, _ = self._said(plan, plain, parent["ts"] if parent else None)
+            channel, ts, _ = self._said(plan, plain, parent)
         except Unreachable as again:
-            self._hold(WRONG_SETTINGS_S, again)
+            self._skip(plan, one, WRONG_SETTINGS_S)
+            self._hold(5.0, again)
             return False
-        self._keep(plan, one, ts, one.content.rendered)
+        self._keep(plan, one, channel, ts, one.content.rendered if not isinstance(one.content, Upload) else "")
         return True
 
     def _hold(self, wait_s: float, error: Unreachable) -> None:
@@ -325,18 +337,16 @@ class Reconciler:
         self._quiet_until = self._clock() + wait_s
         self._later(wait_s)
 
-    def _keep(self, plan: Plan, one: Wanted, ts: str, rendered: str) -> None:
-        values: dict[str, Any] = {"channel": self._channel, "ts": ts, "stage": one.stage, "rendered": rendered}
-        before = plan.posted.get(one.key)
-        if before is not None and before["ts"]:
-            values["channel"] = before["channel"]
+    def _keep(self, plan: Plan, one: Wanted, channel: str, ts: str, rendered: str) -> None:
+        values: dict[str, Any] = {"channel": channel, "ts": ts, "stage": one.stage, "rendered": rendered}
         with self._store.transaction() as tx:
             tx.run(
                 "add_slack_message", incident=plan.incident_id, kind=one.kind, ref=one.ref, nonce=_nonce(),
                 revision=None, digest=None,
             )  # fmt: skip
             tx.run("slack_sent", incident=plan.incident_id, kind=one.kind, ref=one.ref, **values)
-        plan.posted[one.key] = {**(before or {"nonce": ""}), **values, "age_s": 0.0}
+        before = plan.posted.get(one.key) or {"nonce": ""}
+        plan.posted[one.key] = {**before, **values, "age_s": 0.0}
 
     def _checked(self, plan: Plan) -> None:
         with self._store.transaction() as tx:

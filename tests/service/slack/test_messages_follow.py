@@ -160,6 +160,47 @@ def test_blocks_that_slack_does_not_take_become_a_link_without_buttons(scene: Sc
     assert scene.proposal(approval).blocks
 
 
+@pytest.mark.parametrize("error", ["missing_scope", "file_not_found", "http 500", "drop"])
+def test_a_picture_that_cannot_be_sent_holds_nothing_up(fresh_scene: Scene, error: str) -> None:
+    number, _, _ = fresh_scene.world.awaiting()
+    fresh_scene.world.database.run(
+        "INSERT INTO stanch.postmortem (incident_id, body, markdown) VALUES (%s, %s::jsonb, '# x')",
+        (number, json.dumps(POST)),
+    )
+    fresh_scene.workspace.broken["files.getUploadURLExternal"] = error
+    fresh_scene.turn(8)
+    other, approval, _ = fresh_scene.world.awaiting()
+    fresh_scene.turn(20)
+    assert fresh_scene.proposal(approval).blocks, f"INC-{other} waits for a file of INC-{number}"
+    assert any("Postmortem of" in text_of(one) for one in fresh_scene.workspace.shown(thread=True))
+    fresh_scene.workspace.broken.clear()
+    fresh_scene.clock.now_s += 200
+    fresh_scene.world.database.run("UPDATE stanch.slack_incident SET checked_at = checked_at - interval '2 min'")
+    fresh_scene.turn(20)
+    assert [file["content"] for file in fresh_scene.workspace.files] == [b"# x"]
+
+
+POST: dict[str, Any] = {
+    "cause": {"title": "Missing index", "probability": 0.9}, "seconds": {"detect": 3.0, "restore": None},
+    "outcome": "recovered", "executions": [{"phase": "run", "state": "finished", "detail": "index is valid"}],
+    "verification": "p99 4.2 s to 0.24 s", "self_critique": ["Nothing went less well."], "written_at": "x",
+}  # fmt: skip
+
+
+def test_a_root_that_was_deleted_is_posted_again_for_its_thread(fresh_scene: Scene) -> None:
+    number = fresh_scene.world.investigating()
+    fresh_scene.turn()
+    (root,) = fresh_scene.workspace.shown()
+    fresh_scene.workspace.messages.clear()
+    with fresh_scene.world.api.store.transaction() as tx:
+        for index in range(30):
+            tx.audit(number, "test", "Noted", {"note": f"line {index}"})
+    fresh_scene.world.database.run("UPDATE stanch.slack_message SET sent_at = sent_at - interval '9 s'")
+    fresh_scene.turn(20)
+    (again,) = fresh_scene.workspace.shown()
+    assert again.ts != root.ts
+
+
 def test_nobody_deciding_is_said_in_the_thread_and_to_the_channel(fresh_database: Database, tmp_path: Path) -> None:
     made = scene_on(fresh_database, tmp_path, slack={"team": "T0LOCAL", "people": {ADA: "ada@example.com"},
                                                "usergroup": GROUP},
