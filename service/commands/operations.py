@@ -83,8 +83,8 @@ def target_sql(
     """Print the roles, the claim table and the fence, to be read and run by a superuser of the target.
 
     Let through without asking: concurrent index builds and rebuilds, statistics, vacuum, storage parameters,
-    constraints that are validated later, and ending sessions. On request: create_partitioned_index, drop_index_concurrently,
-    set_role_setting, alter_system_reload, drop_replication_slot, rollback_prepared.
+    constraints that are validated later, and ending sessions. On request: create_partitioned_index,
+    drop_index_concurrently, set_role_setting, alter_system_reload, drop_replication_slot, rollback_prepared.
     """
     from guardrails.fence import DEFAULT_ACTIONS, Fence, UnusableFence
 
