@@ -22,9 +22,11 @@ from agent.database.snapshot import (
 from tests.agent.database.examples import ORDERS, QUERY, SCAN, SCANNED, SLOW, orders_with, plan, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agent.database.limits import Limits
+    from agent.database.readings import Rows
+    from agent.database.snapshot import Comparison
 
 IDENTITY = TargetIdentity("shop", "1", "shop", 150018, in_recovery=False)
 HIDDEN = NotVisible("statements of other roles", "the role is no member of pg_read_all_stats")
@@ -73,6 +75,18 @@ class Shop:
     def readings(self, names: Sequence[str], window_s: float, limits: Limits) -> Readings:
         taken = {name: self.answers.get("readings", {}).get(name, ()) for name in names}
         return Readings(150018, "shop", in_recovery=False, window_s=window_s, now=taken, before=taken, limits=limits)
+
+    def asked(self, name: str, params: Mapping[str, Any]) -> Rows | NotVisible:
+        return NotVisible(name, f"not asked for {sorted(params)} here")
+
+    def qualified(self, query: str, user: str | None = None) -> str | NotVisible:
+        return NotVisible("the text", f"not of {user}: {query}")
+
+    def explain_with(self, query: str, values: Sequence[str | None], user: str | None = None) -> Plan | NotVisible:
+        return NotVisible("the plan", f"not with {len(values)} values for {user}: {query}")
+
+    def compared(self, query: str, rewritten: str) -> Comparison | NotVisible:
+        return NotVisible("the comparison", f"not of {query} and {rewritten}")
 
 
 def check(name: str, **answers: Any) -> Observation:
