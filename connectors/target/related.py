@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.named_sql import load
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 _RELATED = load("connectors.target", "related.sql")["related"]
 _ANSWER_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A relation, named as regclass writes it; own = a part of a named one: its index, partition or sequence."""
+
+    relation: str
+    own: bool
 
 
 class Catalog:
@@ -31,8 +40,13 @@ class Catalog:
     ) -> None:
         self._connection.close()
 
-    def related(self, relations: Sequence[str]) -> tuple[str, ...]:
-        """Partitions, indexes and their tables, ends of foreign keys, tables of views; names as regclass writes."""
+    def related(self, relations: Sequence[str], *, far: bool = False) -> tuple[Related, ...]:
+        """Partitions, indexes and their tables, sequences, ends of foreign keys, tables of views.
+
+        far: foreign keys are followed to their ends and views on a relation count, as a cascade would reach them.
+        """
         with translated("the database of --dsn"), deadline(self._connection, _ANSWER_TIMEOUT_S):
-            found = self._connection.execute(_RELATED.encode(), {"names": list(relations)}, prepare=True).fetchall()
-        return tuple(row["relation"] for row in found)
+            found = self._connection.execute(
+                _RELATED.encode(), {"names": list(relations), "far": far}, prepare=True
+            ).fetchall()
+        return tuple(Related(row["relation"], row["own"]) for row in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is answered with an error and skipped; the judge's own cap on SQL is smaller."""
+_REACHES_FAR = re.compile(r"\b(cascade|insert|update|delete|merge)\b", re.IGNORECASE)
+"""Foreign keys carry these further than one table."""
+_NAMES_OTHERS = re.compile(r"\b(nextval|setval|policy|rule|function|procedure|trigger)\b", re.IGNORECASE)
+"""Bodies and arguments name relations that no dependency of the named ones leads to."""
 _CATALOG_CANNOT_TELL = frozenset({"not_understood", "unknown_call", "dangerous_call"})
 
 
@@ -71,7 +76,7 @@ def check_command(
         for name, text in _texts(files):
             report = check(text, version=version, in_transaction=in_transaction)
             refused |= report.verdict == "refuse"
-            _print_report(name, _with_catalog(report, catalog))
+            _print_report(name, with_catalog(report, text, catalog))
     sys.exit(1 if refused else 0)
 
 
@@ -141,7 +146,8 @@ def _checked(body: dict[str, Any], catalog: Catalog | None) -> dict[str, Any]:
     except UnusableVersion as error:
         raise _BadLine(str(error)) from error
     try:
-        report = _with_catalog(check(body["sql"], version=version, in_transaction=bool(wrapped)), catalog)
+        report = check(body["sql"], version=version, in_transaction=bool(wrapped))
+        report = with_catalog(report, body["sql"], catalog)
     except Unreachable as error:
         raise _BadLine(str(error)) from error
     return {
@@ -166,22 +172,24 @@ def _catalog(dsn: str) -> Catalog:
     return Catalog(dsn)
 
 
-def _with_catalog(report: Report, catalog: Catalog | None) -> Report:
+def with_catalog(report: Report, text: str, catalog: Catalog | None) -> Report:
     """`*` replaced by the names the catalog knows, where it can know them all."""
     bound = next((lock for lock in report.locks if lock.relation == UNKNOWN_RELATIONS), None)
     named = [lock for lock in report.locks if lock.relation != UNKNOWN_RELATIONS]
     if catalog is None or bound is None or not named:
         return report
-    if any(finding.rule in _CATALOG_CANNOT_TELL for finding in report.findings):
+    if any(finding.rule in _CATALOG_CANNOT_TELL for finding in report.findings) or _NAMES_OTHERS.search(text):
         return report
     from guardrails.sql.lock import LockTaken
 
-    known = {lock.relation for lock in named}
-    related = [name for name in catalog.related([lock.relation for lock in named]) if name not in known]
-    locks = (*named, *(LockTaken(name, bound.mode) for name in related))
-    rewrites = tuple(name for name in report.rewrites if name != UNKNOWN_RELATIONS)
-    if len(rewrites) != len(report.rewrites):
-        rewrites = tuple(dict.fromkeys((*rewrites, *related)))
+    known = dict.fromkeys(lock.relation for lock in named)
+    far = _REACHES_FAR.search(text) is not None
+    found = catalog.related([lock.relation for lock in named], far=far)
+    locks = (*named, *(LockTaken(one.relation, bound.mode) for one in found if one.relation not in known))
+    rewrites = report.rewrites
+    if UNKNOWN_RELATIONS in rewrites:
+        files = (*known, *(one.relation for one in found if one.own or far))
+        rewrites = tuple(dict.fromkeys(name for name in (*rewrites, *files) if name != UNKNOWN_RELATIONS))
     return Report(report.verdict, report.findings, locks, rewrites)
 
 
