@@ -72,12 +72,14 @@ class Prometheus:
 
     def rule(self, alertname: str, labels: Mapping[str, str]) -> Rule | None:
         """The alerting rule with this name whose own labels agree with the alert's; None when there is none, or when
-        several agree that ask different things.
+        several agree that ask different things. An alert that came another way, from PagerDuty say, lacks the rule's
+        labels: for it the only rule of the name that contradicts none of its labels counts.
         """
         data = self._get("/api/v1/rules?type=alert")
         with _reading():
             found = [rule for group in data["groups"] for rule in group["rules"] if rule["name"] == alertname]
             agreeing = [rule for rule in found if _agree(rule.get("labels") or {}, labels)]
+            agreeing = agreeing or [rule for rule in found if not _contradict(rule.get("labels") or {}, labels)]
             if len({rule["query"] for rule in agreeing}) != 1:
                 return None
             return Rule(alertname, str(agreeing[0]["query"]), float(agreeing[0].get("duration", 0)))
@@ -138,6 +140,10 @@ def _reading() -> Iterator[None]:
 def _agree(own: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """A rule's labels against its alert's. A template becomes a text that only Prometheus knows."""
     return all("{{" in value or labels.get(key) == value for key, value in own.items())
+
+
+def _contradict(own: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return any("{{" not in value and labels.get(key, value) != value for key, value in own.items())
 
 
 def _series(row: Mapping[str, Any], times: np.ndarray, step_s: float) -> Series:

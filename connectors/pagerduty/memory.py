@@ -31,7 +31,7 @@ class TheirIncident:
 
     id: str
     title: str = "[FIRING:1] SlowCheckout (checkout page)"
-    status: Literal["triggered", "acknowledged", "resolved"] = "triggered"
+    status: str = "triggered"
     acknowledgers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resolution: str | None = None
