@@ -67,21 +67,21 @@ def world(server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
         admin.execute("DROP ROLE held_out_reader")
 
 
-def observed(server: EmbeddedPostgres, statement: str, database: str = DATABASE) -> Truth:
-    with psycopg.connect(server.dsn(database=database)) as connection:
-        before = {row[0]: row[2] for row in connection.execute(_FILES).fetchall()}
-        connection.rollback()
-        if statement.startswith("COPY"):
-            with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-                list(copy)
-        else:
-            connection.execute(statement.encode())
-        held: dict[str, Mode] = {}
-        for schema, name, mode in connection.execute(_HELD).fetchall():
-            key = name if schema == "public" else f"{schema}.{name}"
-            held[key] = max(MODES[mode], held.get(key, MODES[mode]))
-        after = connection.execute(_FILES).fetchall()
-        connection.rollback()
+def observed(connection: psycopg.Connection, statement: str) -> Truth:
+    """Runs the statement in a transaction, looks at it, and rolls it back."""
+    before = {row[0]: row[2] for row in connection.execute(_FILES).fetchall()}
+    connection.rollback()
+    if statement.startswith("COPY"):
+        with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            list(copy)
+    else:
+        connection.execute(statement.encode())
+    held: dict[str, Mode] = {}
+    for schema, name, mode in connection.execute(_HELD).fetchall():
+        key = name if schema == "public" else f"{schema}.{name}"
+        held[key] = max(MODES[mode], held.get(key, MODES[mode]))
+    after = connection.execute(_FILES).fetchall()
+    connection.rollback()
     return Truth(held, {name for oid, name, node in after if node != before[oid]})
 
 
@@ -129,9 +129,10 @@ def test_no_lock_and_no_rewrite_is_underestimated(world: EmbeddedPostgres, datab
     missed: list[str] = []
     wrong: list[str] = []
     named = 0
-    with Catalog(world.dsn(database=database)) as catalog:
+    dsn = world.dsn(database=database)
+    with Catalog(dsn) as catalog, psycopg.connect(dsn, prepare_threshold=None) as connection:
         for statement in known_here if database == DATABASE else HELD_OUT_CASES:
-            truth = observed(world, statement, database)
+            truth = observed(connection, statement)
             missed += underestimates(statement, truth, *predicted(statement))
             missed += underestimates(f"with --dsn: {statement}", truth, *named_by(catalog, statement))
             wrong += inexact(statement, truth)
