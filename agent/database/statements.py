@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.database.reading_part import reading_part
 from agent.database.readings import number
 from agent.database.snapshot import NotVisible, Plan
 
@@ -66,7 +67,7 @@ def with_texts(readings: Readings, reader: TargetReader) -> Readings:
 
 
 def with_plans(readings: Readings, reader: TargetReader) -> Readings:
-    """A follow_up: also the generic plans of the few statements that take most of the time."""
+    """A follow_up: also the generic plans of the few statements that take most of the time; of a write, its reading."""
     readings = with_texts(readings, reader)
     statements = ran(readings)
     if "statement_plans" in readings.now or isinstance(statements, NotVisible):
@@ -74,7 +75,7 @@ def with_plans(readings: Readings, reader: TargetReader) -> Readings:
     rows: list[Row] = []
     for statement in statements[:PLANNED]:
         if statement.share >= PLANNED_SHARE:
-            plan = reader.explain(statement.query, statement.user)
+            plan = reader.explain(reading_part(statement.query), statement.user)
             seen = {"why": plan.why} if isinstance(plan, NotVisible) else {"root": plan.root}
             rows.append({"userid": statement.userid, "queryid": statement.queryid, "root": None, "why": "", **seen})
     return readings.with_rows("statement_plans", tuple(rows))

@@ -65,8 +65,8 @@ WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 GROUP BY s.userid, s.queryid
 
 -- name: read_statement_texts
--- The texts of a few statements, our own left out.
-SELECT DISTINCT ON (s.userid, s.queryid) s.userid::bigint AS userid, s.queryid, left(s.query, 50000) AS query
+-- The texts of a few statements, our own left out; cut only beyond what is still parsed.
+SELECT DISTINCT ON (s.userid, s.queryid) s.userid::bigint AS userid, s.queryid, left(s.query, 50001) AS query
 FROM {extension}.pg_stat_statements(true) s LEFT JOIN pg_roles r ON r.oid = s.userid
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND s.queryid = ANY(%(queryids)s::bigint[])
@@ -254,16 +254,15 @@ WHERE c.relpersistence <> 't'
 
 -- name: read_foreign_keys_without_index
 -- Foreign keys of larger tables whose columns lead no valid, complete index: a delete in the parent then reads the whole
--- child. Parts of a partitioned foreign key are told by their parent's (conparentid).
+-- child. Of partitioned tables the partitions are listed, on either side: they are what is read and built on.
 SELECT c.conname::text AS name, c.conrelid::bigint AS relid, n.nspname::text AS schema, t.relname::text AS "table",
-       t.relkind::text AS relkind, t.reltuples::float8 AS rows,
-       t.relpages::bigint * current_setting('block_size')::bigint AS bytes,
+       t.reltuples::float8 AS rows, t.relpages::bigint * current_setting('block_size')::bigint AS bytes,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(attnum, position)
              JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
        c.confrelid::bigint AS parent_relid, pn.nspname::text AS parent_schema, p.relname::text AS parent
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace
-WHERE c.contype = 'f' AND c.conparentid = 0 AND (t.reltuples >= 10000 OR t.relkind = 'p')
+WHERE c.contype = 'f' AND t.relkind = 'r' AND p.relkind = 'r' AND t.reltuples >= 10000
   AND NOT EXISTS (
     SELECT 1 FROM pg_index i
     WHERE i.indrelid = c.conrelid AND i.indisvalid AND i.indpred IS NULL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.database.finding import Finding, Judgement, Severity, proposed
+from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
 from agent.database.index_drop import PRIVILEGE, megabytes, table_of
 from agent.database.snapshot import NotVisible
@@ -45,10 +45,9 @@ def _hurts(key: Row, tables: dict[int, Row]) -> bool:
 def _finding(key: Row, child: Row, parent: Row) -> Finding:
     name, above = table_of(key), f"{key['parent_schema']}.{key['parent']}"
     columns = ", ".join(shown(column, 63) for column in key["columns"])
-    severity: Severity = "warning"
     return Finding(
         incident_class=NAME,
-        severity=severity,
+        severity="warning",
         title=f"Each delete in {shown(above, 63)} reads all of {shown(name, 63)}: no index on ({columns})",
         evidence=(
             (
@@ -60,14 +59,8 @@ def _finding(key: Row, child: Row, parent: Row) -> Finding:
                 f" in full {child['seq_scan']} times, {child['seq_tup_read']} rows"
             ),
         ),
-        action=_index(key) if key["relkind"] == "r" else None,
-        advice=(
-            ""
-            if key["relkind"] == "r"
-            else f"{shown(name, 130)} is partitioned: CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each"
-            " partition, then ALTER INDEX … ATTACH PARTITION."
-        )
-        or "Until it is built, delete fewer parent rows at a time. Never drop the foreign key instead.",
+        action=_index(key),
+        advice="Until it is built, delete fewer parent rows at a time. Never drop the foreign key instead.",
         ruled_out=(
             "Not a query of the application's that wants an index: the reading is the foreign key's own check",
             "Not a lock: the deletes run, and take the time of the reading",

@@ -39,7 +39,10 @@ def _finding(row: Row) -> Finding:
         else f"Afterwards build it again, under a new name and without IF NOT EXISTS: {row['definition']}"
     )
     if row["unique"]:
-        again = "A unique index fails on duplicates: remove those first. " + again
+        again = (
+            f"A unique index fails on duplicates: remove those first. {again} A constraint takes a valid one over in an"
+            " instant: ALTER TABLE … ADD CONSTRAINT … UNIQUE USING INDEX."
+        )
     return Finding(
         incident_class=NAME,
         severity="warning" if row["ready"] else "notice",

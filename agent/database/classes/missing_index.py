@@ -8,6 +8,7 @@ from agent.database import missing_index, statements
 from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
 from agent.database.index_drop import PRIVILEGE, megabytes
+from agent.database.reading_part import reading_part
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 from guardrails.action import UnknownAction
@@ -74,7 +75,7 @@ def _advised(statement: Ran, plan: Plan, reader: TargetReader) -> list[Row]:
             continue
         if scan.rows > FEW_ROWS_SHARE * (facts.rows or 0):
             continue
-        wanted = missing_index.candidates(statement.query, plan, facts)
+        wanted = missing_index.candidates(reading_part(statement.query), plan, facts)
         if any(missing_index.existing_index(one, facts) for one in wanted):
             continue
         priced = [_priced(statement, plan, one, facts, reader) for one in wanted]
@@ -90,7 +91,9 @@ def _weight(row: Row) -> tuple[float, int]:
 
 
 def _priced(statement: Ran, plan: Plan, candidate: Candidate, facts: TableFacts, reader: TargetReader) -> Row:
-    what_if = reader.what_if(statement.query, facts.schema, facts.table, candidate.columns, statement.user)
+    what_if = reader.what_if(
+        reading_part(statement.query), facts.schema, facts.table, candidate.columns, statement.user
+    )
     row: dict[str, Any] = {
         "userid": statement.userid,
         "queryid": statement.queryid,

@@ -23,6 +23,8 @@ CHEAPER = 2.0
 LEAST_MEAN_MS = 20.0
 """pghero's slow_query_ms."""
 LEAST_SHARE = 0.1
+LONGEST_TEXT_BYTES = 1024 - 4
+"""Of a running statement: track_activity_query_size's default, less a character that did not fit in whole."""
 RUNNING_S = 1.0
 """A statement counts in pg_stat_statements when it ends; one that still runs is taken from its session."""
 
@@ -54,6 +56,8 @@ def _suspects(readings: Readings) -> list[tuple[str, str, str]]:
     sessions = readings.rows("sessions")
     for row in () if isinstance(sessions, NotVisible) else sessions:
         age_s = row["query_age_s"] or 0.0
+        if len(row["query"].encode()) >= LONGEST_TEXT_BYTES:
+            continue  # it may be cut off, and what is left of it another query
         if row["state"] == "active" and row["wait_event_type"] != "Lock" and age_s >= RUNNING_S:
             found.append((row["query"], row["user"], f"process {row['pid']} has been at it for {age_s:.0f} s"))
     ran = statements.ran(readings)
