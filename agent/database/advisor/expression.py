@@ -164,11 +164,13 @@ def _json(node: exp.Expr, type_of: Callable[[str], str | None]) -> Typed:
     inner, kind = rendered(node.this, type_of)
     if kind not in {"json", "jsonb"}:
         raise NotIndexable("the operator is not the built-in one on json")
-    path = node.expression
+    path = _uncast(node.expression)
     if isinstance(node, exp.JSONBExtractScalar):
         if not (isinstance(path, exp.Literal) and path.is_string):
             raise NotIndexable("a json path that is no constant")
         return f"({inner} #>> {literal(path.name).strip()})", "text"
+    if isinstance(path, exp.Literal) and path.is_string:  # as the catalog writes it, with its cast
+        return _json_step(node, (inner, kind), literal(path.name).strip())
     steps = path.expressions[1:] if isinstance(path, exp.JSONPath) else []
     if len(steps) != 1:
         raise NotIndexable("a json key that is no constant")
@@ -179,8 +181,18 @@ def _json(node: exp.Expr, type_of: Callable[[str], str | None]) -> Typed:
         key = str(step)
     else:
         raise NotIndexable("a json key that is no constant")
+    return _json_step(node, (inner, kind), key)
+
+
+def _json_step(node: exp.Expr, inner: Typed, key: str) -> Typed:
     scalar = isinstance(node, exp.JSONExtractScalar)
-    return f"({inner} {'->>' if scalar else '->'} {key})", "text" if scalar else kind
+    return f"({inner[0]} {'->>' if scalar else '->'} {key})", "text" if scalar else inner[1]
+
+
+def _uncast(node: exp.Expr) -> exp.Expr:
+    """A constant without the cast that pg_get_indexdef() writes behind it."""
+    inner = node.this if isinstance(node, exp.Cast) else None
+    return inner if isinstance(inner, exp.Literal) else node
 
 
 def _truncated(node: exp.TimestampTrunc, type_of: Callable[[str], str | None]) -> Typed:
@@ -224,7 +236,7 @@ def _concatenated(node: exp.Expr, type_of: Callable[[str], str | None]) -> Typed
 
 
 def _tsvector(node: exp.Anonymous, type_of: Callable[[str], str | None]) -> Typed:
-    arguments = node.expressions
+    arguments = [_uncast(argument) for argument in node.expressions]
     if len(arguments) != 2 or not (isinstance(arguments[0], exp.Literal) and arguments[0].is_string):  # noqa: PLR2004 configuration, text
         raise NotIndexable("to_tsvector without a written-out configuration depends on a setting")
     return f"to_tsvector({literal(arguments[0].name).strip()}, {rendered(arguments[1], type_of)[0]})", "tsvector"
