@@ -7,6 +7,7 @@ import click
 from service.cli import LazyGroup
 
 BENCHES = {
+    "build": ("lab.bench.build:build", "An index built under writes, beside a plain CREATE INDEX."),
     "advise": ("lab.bench.advise:advise", "Index advice: built, run and timed, beside others'."),
     "demo": ("lab.bench.demo:demo", "The whole incident, again and again."),
     "ingest": ("lab.bench.ingest:ingest", "Durable accepts a second, and storms of alerts."),
