@@ -26,5 +26,6 @@ SCENARIOS = (
         "twenty thousand orders are fetched at each call",
         _everything,
         look_alikes=("missing_index", "query_shape", "outdated_statistics"),
+        window_s=0.8,
     ),
 )

@@ -68,6 +68,7 @@ SCENARIOS = (
         "three subqueries are asked again for each of four thousand rows",
         _correlated,
         look_alikes=("missing_index", "oversized_result", "plan_flip", "outdated_statistics"),
+        window_s=1.2,
     ),
     Scenario(
         "query_shape",
