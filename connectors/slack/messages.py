@@ -246,9 +246,10 @@ def approval(case: Case, proposal: Proposal) -> Message:
 
 
 def _body(case: Case, proposal: Proposal) -> list[Block]:
+    impact = case.lines[0] if case.lines else ""
     return [
         _header(case),
-        *_pairs((("Service", case.service), ("Target", case.target), *case.facts)),
+        *_pairs((("Service", case.service), ("Target", case.target), ("Impact", impact), *case.facts)),
         _quoted(case.heading),
         {"type": "divider"},
         _fix(proposal),

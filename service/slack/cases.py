@@ -155,7 +155,7 @@ def _facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     if fix is None:
         return ()
     told = [
-        ("Way back runs" if one.label == "Way back" else one.label, one.text if one.label == "Way back" else
+        ("Way back runs" if one.label == "Way back" else one.label, one.text.strip("()") if one.label == "Way back" else
          f"{one.code} {one.text}".strip())
         for one in decision.facts(fix, seen.advice)
     ]  # fmt: skip
