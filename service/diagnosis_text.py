@@ -97,8 +97,9 @@ def _commands(action: ProposedAction) -> Iterator[str]:
 
 def _not_visible(unseen: tuple[NotVisible, ...], role: str) -> Iterator[str]:
     for one in unseen:
-        grant = f"  → {granted(one, role)}" if one.grant else ""
-        yield from _wrapped(f"{one.what}: {one.why}{grant}", "  - ")
+        yield from _wrapped(f"{one.what}: {one.why}", "  - ")
+        if one.grant:
+            yield click.style(f"      {_line(granted(one, role))}", fg="green")
 
 
 def granted(unseen: NotVisible, role: str) -> str:
