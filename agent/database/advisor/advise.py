@@ -93,7 +93,8 @@ def prepare(sql: str, planner: Planner, *, extensions: Extensions, user: str | N
     profiles = {(profile.schema, profile.table): profile for profile in seen.values()}
     text = planner.plannable(statement.text, user)
     if isinstance(text, NotVisible):
-        return _nothing(f"not planned: {text.why}", profiles)
+        hidden = [f"{found.what}: {found.why}" for found in named.values() if isinstance(found, NotVisible)]
+        return _nothing("; ".join([f"not planned: {text.why}", *hidden[:3]]), profiles)
     base = planner.trial(text, ())
     if isinstance(base, NotVisible):
         return _nothing(f"not planned: {base.why}", profiles)

@@ -93,12 +93,16 @@ def _share_kept(definition: Definition, demands: Demands | None) -> float:
 
 def cost(plan: Plan, definition: Definition, table: TableProfile, demands: Demands) -> float | None:
     """The plan's cost with the index in place of the dearest scan it could replace; None when there is none."""
-    best: float | None = None
-    for scan, outer_rows, early_rows in _replaceable(plan.root, definition):
-        found = _with_index(plan, scan, outer_rows, early_rows, definition, table, demands)
-        if found is not None and (best is None or found < best):
-            best = found
-    return best
+    found = [
+        after
+        for scan, outer_rows, early_rows in _replaceable(plan.root, definition, table)
+        if (after := _with_index(plan, scan, outer_rows, early_rows, definition, table, demands)) is not None
+    ]
+    if not found:
+        return None
+    if table.leaves:  # one scan a leaf, and every leaf gets its index
+        return max(_DESCENT_COST, plan.total_cost - sum(plan.total_cost - after for after in found))
+    return min(found)
 
 
 def _with_index(
@@ -113,7 +117,7 @@ def _with_index(
     matched, joined, ordered = _matched(definition, demands)
     if not matched and not ordered and not definition.where:
         return None
-    rows = table.rows or 0.0
+    rows = (table.rows or 0.0) / max(1, len(table.leaves))
     share = _share_kept(definition, demands)
     for atom in matched:
         share *= atom.selectivity
@@ -171,13 +175,14 @@ def _table_of(demands: Demands, atom: Atom) -> tuple[str, str]:
 
 
 def _replaceable(
-    root: Mapping[str, Any], definition: Definition
+    root: Mapping[str, Any], definition: Definition, table: TableProfile
 ) -> Iterator[tuple[Mapping[str, Any], float | None, float | None]]:
     """Sequential scans of the table, the rows on the other side of their join, and the rows of a LIMIT above."""
+    names = {(definition.schema, definition.table), *table.leaves}
     waiting: list[tuple[Mapping[str, Any], float | None, float | None]] = [(root, None, None)]
     while waiting:
         node, outer, early = waiting.pop()
-        if node.get("Node Type") == "Seq Scan" and _reads(node, definition):
+        if node.get("Node Type") == "Seq Scan" and _read(node, definition.schema) in names:
             yield node, outer, early
         children = list(node.get("Plans", ()))
         limit = float(node.get("Plan Rows", 1)) if node.get("Node Type") == "Limit" else early
@@ -187,5 +192,5 @@ def _replaceable(
             waiting.append((child, min(others) if joins and others else outer, limit))
 
 
-def _reads(node: Mapping[str, Any], definition: Definition) -> bool:
-    return node.get("Relation Name") == definition.table and node.get("Schema", definition.schema) == definition.schema
+def _read(node: Mapping[str, Any], schema: str) -> tuple[str, str]:
+    return str(node.get("Schema", schema)), str(node.get("Relation Name"))

@@ -57,12 +57,12 @@ def test_tables_are_named_once_and_ctes_are_none() -> None:
 @pytest.mark.parametrize(
     ("sql", "kind", "columns"),
     [
-        ("UPDATE s.t SET a = 1, (b, c) = (SELECT 1, 2) WHERE d = 3", "update", {"a", "b", "c"}),
-        ("INSERT INTO s.t (a) VALUES ($1) ON CONFLICT (a) DO NOTHING", "insert", set()),
-        ("DELETE FROM s.t WHERE a = 1", "delete", set()),
+        ("UPDATE s.t SET a = 1, (b, c) = (SELECT 1, 2) WHERE d = 3", "update", frozenset({"a", "b", "c"})),
+        ("INSERT INTO s.t (a) VALUES ($1) ON CONFLICT (a) DO NOTHING", "insert", frozenset()),
+        ("DELETE FROM s.t WHERE a = 1", "delete", frozenset()),
     ],
 )
-def test_writes_are_known_by_table_and_columns(sql: str, kind: str, columns: set[str]) -> None:
+def test_writes_are_known_by_table_and_columns(sql: str, kind: str, columns: frozenset[str]) -> None:
     write = written(sql)
     assert write is not None
     assert (write.kind, write.schema, write.table, write.columns) == (kind, "s", "t", columns)
