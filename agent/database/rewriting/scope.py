@@ -7,6 +7,7 @@ functions of unknown volatility, whole-row references, laterals, USING and the l
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,10 @@ _TABLE_PARTS = frozenset({"this", "db", "alias"})
 _JOIN_PARTS = frozenset({"this", "on", "side", "kind"})
 _OUTER = {(side, kind) for side in ("LEFT", "RIGHT", "FULL") for kind in ("", "OUTER")}
 _JOIN_KINDS = frozenset({("", ""), ("", "INNER"), ("", "CROSS"), *_OUTER})
+
+
+_TOLD_APART = re.compile(r"\b(date_part|current_timestamp\s*\()", re.IGNORECASE)
+"""What the parser takes for another thing: extract(), of another type, and CURRENT_TIMESTAMP without its precision."""
 
 
 class NotSure(Exception):
@@ -298,7 +303,10 @@ def _parsed(text: str) -> exp.Select:
     tree = parse_query(text)
     if not isinstance(tree, exp.Select):
         raise NotSure("only a plain SELECT is rewritten")
+    if _TOLD_APART.search(text):
+        raise NotSure("a call that does not come back the same from the parser")
     for node in tree.walk():
+        _check_literal(node)
         if type(node) not in _KNOWN:
             raise NotSure(f"it has something not known to be safe to move: {type(node).__name__}")
         if isinstance(node, exp.Select) and _given(node) - _SELECT_PARTS - _PAGING_PARTS:
@@ -307,6 +315,14 @@ def _parsed(text: str) -> exp.Select:
             raise NotSure("DISTINCT ON picks rows by order")
     printed(tree)
     return tree
+
+
+def _check_literal(node: exp.Expr) -> None:
+    """`@ a` is read as a parameter, and `interval '1.5' day`, which drops the half, like `interval '1.5 day'`."""
+    if isinstance(node, exp.Parameter) and not node.name.isdigit():
+        raise NotSure("an operator that is read as a parameter")
+    if isinstance(node, exp.Interval) and node.args.get("unit") and not node.this.name.isdigit():
+        raise NotSure("an interval of a fraction")
 
 
 def _checked_join(join: exp.Join) -> str:

@@ -36,3 +36,7 @@ SELECT id FROM rewriting.orders ORDER BY ref LIMIT 10 OFFSET 100
 SELECT id FROM rewriting.orders ORDER BY ref DESC, id LIMIT 10 OFFSET 100
 DELETE FROM rewriting.orders WHERE ref NOT IN (SELECT id FROM rewriting.customers)
 <insufficient privilege>
+SELECT o.id FROM rewriting.orders o WHERE o.ref NOT IN (SELECT c.id FROM rewriting.customers c WHERE current_timestamp(0) > '2026-01-01')
+SELECT o.id FROM rewriting.orders o WHERE o.ref NOT IN (SELECT c.id FROM rewriting.customers c) AND date_part('year', o.status) = 2026
+SELECT o.id FROM rewriting.orders o WHERE o.ref NOT IN (SELECT c.id FROM rewriting.customers c) AND @ o.ref = 1
+SELECT o.id FROM rewriting.orders o WHERE o.ref NOT IN (SELECT c.id FROM rewriting.customers c) AND now() - interval '1.5' day > '2026-01-01'

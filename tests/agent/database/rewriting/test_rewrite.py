@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
+from pglast.parser import parse_sql_json
 
 from agent.database.rewrite import NotSure, comparison, rewritten
+from agent.database.rewriting.scope import ColumnShape, Query, RelationShape, parse_query, printed
 from tests.agent.database.rewriting.examples import EQUAL, NOT_SURE, ORDERS, RELATIONS
 
 
@@ -52,6 +58,33 @@ def test_parameters_and_missing_schemas_are_not_compared() -> None:
         comparison(text, text)
     with pytest.raises(NotSure, match="schema"):
         comparison("SELECT id FROM orders", "SELECT id FROM orders")
+
+
+@pytest.mark.parametrize("expression", (Path(__file__).parent / "expressions.sql").read_text().splitlines())
+def test_what_is_printed_again_is_to_postgresql_what_it_was(expression: str) -> None:
+    """By PostgreSQL's own parser: the same tree, so precedence, types and constants are as they were."""
+    columns = tuple(ColumnShape(name, not_null=False, family="int") for name in "abcde")
+    shapes = [RelationShape("public", name, columns, ()) for name in ("t", "u")]
+    text = "SELECT t.a FROM public.t WHERE " + expression
+    assert printed(Query(text, shapes).tree)  # it is not refused
+    assert tree_of(parse_query(text).sql(dialect="postgres")) == tree_of(text)
+
+
+def tree_of(text: str) -> Any:
+    return without_places(json.loads(parse_sql_json(text)))
+
+
+def without_places(node: Any) -> Any:
+    match node:
+        case dict():
+            return {
+                name: without_places(value)
+                for name, value in node.items()
+                if "location" not in name and "list_" not in name and name != "stmt_len"
+            }
+        case list():
+            return [without_places(one) for one in node]
+    return node
 
 
 def test_strange_names_stay_what_they_are() -> None:
