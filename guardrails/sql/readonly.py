@@ -87,8 +87,18 @@ _BLOCKED_KEYWORDS = frozenset(
     {"into", "xmlparse", "xmlserialize", "xmltable", "xmlpi", "xmlroot", "xmlexists", "json_table"}
 )
 _BEFORE_STRING = KEYWORDS | frozenset({"by", "escape", "zone", "range", "rows", "groups", "uescape"})
+_JSON_WORDS = frozenset({"key", "value", "passing"})
 _MATERIALIZED = frozenset({"not", "materialized"})
-_BEGINS_A_QUERY = frozenset({"select", "with", "values", "table", "insert", "update", "delete", "merge", "("})
+_BEGIN_A_QUERY = (
+    ["select"],
+    ["with"],
+    ["table"],
+    ["("],
+    ["values", "("],
+    ["insert", "into"],
+    ["delete", "from"],
+    ["merge", "into"],
+)
 _WRITES = frozenset(
     {"insert", "update", "delete", "merge", "create", "drop", "alter", "copy", "truncate", "do", "call"}
 )
@@ -164,7 +174,7 @@ def _check_query(tokens: tuple[Token, ...]) -> None:
             _check_typed_string(tokens, index - 1)
 
 
-def _check_named(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
+def _check_named(tokens: Sequence[Token], index: int, aliases: dict[str, int]) -> None:
     """A word or quoted name: a secret, a lock, a cast, a call."""
     kind, _text, value, _start = tokens[index]
     if value in SECRET_RELATIONS:
@@ -197,7 +207,7 @@ def _check_keyword(word: str, after: Token | None) -> None:
         raise Blocked("FOR UPDATE and FOR SHARE lock rows")
 
 
-def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
+def _check_call(tokens: Sequence[Token], index: int, aliases: dict[str, int]) -> None:
     """A word before a bracket: grammar, a type's length, an alias with columns, or a function."""
     token = tokens[index]
     before = tokens[index - 1] if index else None
@@ -208,7 +218,8 @@ def _check_call(tokens: Sequence[Token], index: int, aliases: set[str]) -> None:
         return
     if before is not None and before.kind == "word" and before.value == "as":
         return
-    if token.value in aliases and token.value not in OTHER_BUILT_IN and names_columns(tokens, index):
+    if aliases.get(token.value) and token.value not in OTHER_BUILT_IN and names_columns(tokens, index):
+        aliases[token.value] -= 1  # each alias of the tree stands for one place, so that a call cannot hide behind it
         return
     if token.value == "current_setting":
         _check_setting(tokens[index + 2 : index + 4])
@@ -324,9 +335,12 @@ def names_columns(tokens: Sequence[Token], index: int) -> bool:
         return False
     before = tokens[index - 1]
     if before.value in ("with", "recursive", ","):
-        after = [token.value for token in tokens[closing + 1 : closing + 5] if token.value not in _MATERIALIZED]
-        return after[:2] == ["as", "("] and after[2:3] != [] and after[2] in _BEGINS_A_QUERY
-    return before.value == "as" or (before.value not in _BEFORE_STRING and _after_an_operand(before))
+        # `f(a) AS (values int)` calls f and names a column of its result: only what can be no column's name counts.
+        after = [token.value for token in tokens[closing + 1 : closing + 7] if token.value not in _MATERIALIZED]
+        return after[:2] == ["as", "("] and (after[2:3] in _BEGIN_A_QUERY or after[2:4] in _BEGIN_A_QUERY)
+    if before.value in _BEFORE_STRING or before.value in _JSON_WORDS:
+        return before.value == "as"
+    return _after_an_operand(before)
 
 
 def _end_of_names(tokens: Sequence[Token], index: int) -> int | None:

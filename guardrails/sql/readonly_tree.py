@@ -35,8 +35,8 @@ _SPECIAL: dict[type, bool] = {}
 """Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
 
 
-def check_tree(tokens: tuple[Token, ...]) -> set[str]:
-    """The aliases that bring column names along, if this is a query through and through.
+def check_tree(tokens: tuple[Token, ...]) -> dict[str, int]:
+    """How often each alias brings column names along, if this is a query through and through.
 
     Raises:
         Unreadable: sqlglot does not understand it.
@@ -45,7 +45,7 @@ def check_tree(tokens: tuple[Token, ...]) -> set[str]:
     parsed = tree(tokens)
     if not isinstance(parsed, exp.Query | exp.Values):
         raise Blocked("not a query")
-    aliases: set[str] = set()
+    aliases: dict[str, int] = {}
     for node in parsed.walk():
         kind = type(node)
         special = _SPECIAL.get(kind)
@@ -56,11 +56,11 @@ def check_tree(tokens: tuple[Token, ...]) -> set[str]:
     return aliases
 
 
-def _check_node(node: exp.Expr, aliases: set[str]) -> None:
+def _check_node(node: exp.Expr, aliases: dict[str, int]) -> None:
     if isinstance(node, _FORBIDDEN_NODES):
         raise Blocked(f"{type(node).__name__.upper()} inside a query")
     if isinstance(node, exp.TableAlias):
         if node.columns:
-            aliases.add(node.name)
+            aliases[node.name] = aliases.get(node.name, 0) + 1
     elif node.name.lower() != "current_setting":
         check_function_name(node.name.lower())

@@ -86,6 +86,20 @@ SELECT sum(1) OVER (ORDER BY a RANGE levenshtein(a) PRECEDING) FROM (SELECT 1) l
 SELECT 1 FROM (SELECT 1) sha2(a) WHERE a LIKE b ESCAPE sha2(a)
 SELECT now() AT TIME ZONE sha2(a) FROM (SELECT 'x') sha2(a)
 WITH sha2(a) AS (SELECT 1) SELECT sha2(a) FROM sha2
+SELECT json_object('k' VALUE sha2(a)) FROM (SELECT 1) sha2(a)
+SELECT json_objectagg('k' VALUE sha2(a)) FROM (SELECT 1) sha2(a)
+SELECT json_object('k' VALUE sha2(a)) FROM (SELECT 1) sha2(a), (SELECT 2) sha2
+SELECT * FROM (SELECT 1) sha2(a), sha2(a) AS (values int)
+SELECT * FROM (SELECT 1) sha2(a), sha2(a) AS (update int)
+SELECT * FROM (SELECT 1) sha2(a), sha2(a) AS (insert int)
+SELECT * FROM (SELECT 1) levenshtein(a, b), levenshtein(a, b) AS (merge int)
+SELECT * FROM (SELECT 1) sha2(a), sha2(a) AS materialized (a)
+SELECT * FROM (SELECT 1) sha2(a) NATURAL JOIN sha2(a)
+SELECT * FROM (SELECT 1) sha2(a) CROSS JOIN sha2(a) x
+SELECT CASE a WHEN 1 THEN sha2(a) END FROM (SELECT 1) sha2(a)
+SELECT a FROM (SELECT 1) sha2(a) ORDER BY a USING <, sha2(a)
+SELECT DISTINCT sha2(a) FROM (SELECT 1) sha2(a)
+SELECT a FROM (SELECT 1) sha2(a) WINDOW w AS (PARTITION BY sha2(a))
 WITH sha2(a) AS (SELECT 1) SELECT 1 FROM sha2, sha2(a) AS (SELECT int)
 DELETE FROM t
 INSERT INTO t VALUES (1)
