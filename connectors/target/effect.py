@@ -70,7 +70,7 @@ def effect(connection: Connection, approved: Approved[Action], terms: Terms, bef
     hot_before, hot_after = _hot(None, before), _hot(before, now)
     if terms.statement is not None and now.calls is None:
         missing.append("the statement's counters (pg_stat_statements 1.8 and pg_read_all_stats)")
-    advice, summary = _advice(terms.statement, calls, mean_before, mean_after, _PLAN_SAYS[uses])
+    advice, summary = _advice(terms.statement, calls, mean_before, mean_after, uses)
     if hot_before is not None and hot_after is not None and hot_before - hot_after > HOT_LOSS:
         summary += f"; HOT updates of the table fell from {hot_before:.0%} to {hot_after:.0%}"
     return Effect(
@@ -114,22 +114,24 @@ def _hot(before: Counters | None, now: Counters) -> float | None:
 
 
 def _advice(
-    statement: Statement | None, calls: int, before: float | None, after: float | None, uses: str
+    statement: Statement | None,
+    calls: int,
+    before: float | None,
+    after: float | None,
+    uses: bool | None,
 ) -> tuple[Literal["keep", "roll_back", "open"], str]:
-    """What to do, and why. uses is what the plan says, to be added to the figures; empty for nothing."""
+    """What to do, and why. An index that the statement does not use cannot be what made it faster."""
     if statement is None:
         return "open", "the fix was for no one statement, so only the alert tells whether it helped"
+    said = {True: "; its plan uses the index", False: "; its plan does not use the index", None: ""}[uses]
     if after is None:
-        return "open", f"not enough calls since the fix: {calls} of {ENOUGH_CALLS}{uses}"
+        return "open", f"not enough calls since the fix: {calls} of {ENOUGH_CALLS}{said}"
     if before is None:
-        return "open", f"{calls} calls at {after:.1f} ms since the fix, nothing to compare them with{uses}"
-    figures = f"{before:.1f} ms before, {after:.1f} ms over {calls} calls since the fix{uses}"
-    if after <= BETTER * before:
+        return "open", f"{calls} calls at {after:.1f} ms since the fix, nothing to compare them with{said}"
+    figures = f"{before:.1f} ms before, {after:.1f} ms over {calls} calls since the fix{said}"
+    if uses is not False and after <= BETTER * before:
         return "keep", f"the statement is faster: {figures}"
-    return "roll_back", f"the statement is not faster, and a rollback is at hand: {figures}"
-
-
-_PLAN_SAYS = {True: "; its plan uses the index", False: "; its plan does not use the index", None: ""}
+    return "roll_back", f"the fix did not make the statement faster, and a rollback is at hand: {figures}"
 
 
 def _plan_uses(
