@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Writers(Protocol):
     """A target's writer under the role that an action needs; see guardrails.action.connection_of()."""
 
-    def __call__(self, target: str, role: Connection = "fix") -> AbstractContextManager[TargetWriter]: ...
+    def __call__(self, target: str, role: Connection = "fix", /) -> AbstractContextManager[TargetWriter]: ...
 
 
 @dataclass(frozen=True, slots=True)
