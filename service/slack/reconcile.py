@@ -148,6 +148,8 @@ class Reconciler:
         wait = self._quiet_until - self._clock()
         if wait > 0:
             return wait
+        now = self._clock()
+        self._failed_until = {key: until for key, until in self._failed_until.items() if until > now}
         with self._store.transaction() as tx:
             due = tx.all("slack_due", limit=AT_ONCE)
         plans = [plan for plan in (self._plan(row) for row in due) if plan is not None]
