@@ -238,12 +238,14 @@ def _measure(case: Case, advisors: Mapping[str, Advisor], dsn: str, *, as_json: 
 def _with_indexes(connection: psycopg.Connection[Any], sql: str, indexes: Sequence[str]) -> tuple[float, int, int]:
     """Best run with the indexes there, their bytes, and how many could not be built."""
     before = _index_names(connection)
+    connection.execute("SET statement_timeout = 0")
     failed = sum(not _attempt(connection, statement) for statement in indexes)
     tables_named = {
         statement.split(" ON ", 1)[1].split()[0].split("(")[0] for statement in indexes if " ON " in statement
     }
     for table in tables_named:
         _attempt(connection, f"VACUUM (ANALYZE) {table.removeprefix('ONLY ')}")
+    connection.execute(_own(f"SET statement_timeout = '{TIMEOUT_S}s'"))
     new = sorted(_index_names(connection) - before)
     sizes = [
         cast("int", cast("tuple[Any, ...]", row)[0])
@@ -320,6 +322,8 @@ def sums(measured: Sequence[Measured]) -> Iterator[Row]:
     for group in dict.fromkeys(one.case.set for one in measured):
         for advisor in dict.fromkeys(one.advisor for one in measured):
             found = [one for one in measured if one.case.set == group and one.advisor == advisor]
+            if not found:
+                continue
             best = {one.case.id: one.after_ms for one in measured if one.advisor == "known"}
             seconds = [one.advised.seconds for one in found if one.advised.seconds is not None]
             yield {

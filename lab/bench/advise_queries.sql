@@ -48,6 +48,7 @@ SELECT id, subject FROM ticket WHERE closed_at IS NULL AND priority = 1 ORDER BY
 -- name: q15
 -- index: ticket (account_id)
 -- index: payment (account_id)
+-- index: account (region, id) WHERE plan = 'enterprise'
 SELECT a.id, a.email FROM account a
 WHERE a.region = 20 AND a.plan = 'enterprise' AND a.id < 20000
   AND (SELECT count(*) FROM ticket t WHERE t.account_id = a.id) > 2
@@ -79,6 +80,7 @@ SELECT max(at) FROM scan
 SELECT id, kind, at FROM scan WHERE depot = 17 AND kind <> 'in' ORDER BY at DESC LIMIT 25
 -- name: q22
 -- index: parcel (shipment_id) WHERE returned
+-- index: shipment (id) WHERE state = 'held'
 WITH late AS (SELECT id, account_id FROM shipment WHERE state = 'held')
 SELECT l.account_id, count(*) FROM late l JOIN parcel p ON p.shipment_id = l.id WHERE p.returned GROUP BY l.account_id
 -- name: q23
