@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
     from markdown_it.utils import EnvType, OptionsDict
 
-LIMIT_CHARS = 200_000
+LIMIT_CHARS = 40_000
 """Longer than any postmortem; the rest is cut and said to be."""
 
 

@@ -78,4 +78,4 @@ def page(name: str, person: Person | None, csrf: str, status: int = 200, **value
 
 def wants_fragment(request: Request) -> bool:
     """Whether only the part that changes is asked for."""
-    return request.headers.get("x-fragment") == "1" or request.query_params.get("fragment") == "1"
+    return bool(request.headers.get("x-fragment")) or request.query_params.get("fragment") == "1"

@@ -52,15 +52,15 @@ def pattern(text: str | None) -> str | None:
 def home(request: Request, held: Held, person: SomePerson, wanted: Annotated[Asked, Depends(asked)]) -> Response:
     if person is None:
         return to_login(request)
-    fragment = request.headers.get("x-fragment", "")
+    fragment = request.headers.get("x-fragment", "") or request.query_params.get("fragment", "")
     with held.ports.store.transaction() as tx:
         match fragment:
-            case "1":
-                values = overview.live(tx, held, person)
+            case "":
+                values = overview.read(tx, held, person, wanted)
             case "figures":
                 values = overview.counted(tx, held, wanted)
             case _:
-                values = overview.read(tx, held, person, wanted)
+                values = overview.live(tx, held, person)
     return respond(request, held, person, "overview", values, "figures" if fragment == "figures" else "main")
 
 

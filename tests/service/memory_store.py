@@ -245,6 +245,12 @@ class MemoryTransaction:
     def _sealed_rows(self, after: int, limit: int) -> list[Row]:  # noqa: ARG002 nothing is sealed in the examples
         return []
 
+    def _target_access(self) -> list[Row]:
+        return []
+
+    def _api_tokens_of(self, person: str) -> list[Row]:
+        return self._of("api_token", person=person)
+
     def _skill_counts(self) -> list[Row]:
         return self.tables["skill_count"]
 
