@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PERIOD_S = 2.0
-LEASE_S = 60.0
-BATCH = 20
+LEASE_S = 120.0
+BATCH = 10
+"""A turn ends at the first sign that PagerDuty is away, so that a batch is done well within its lease."""
 LONGEST_BACKOFF_S = 300.0
 
 
@@ -72,24 +73,31 @@ class PagerDutySync:
         """Incidents that are in step now. Raises Unreachable for the store alone."""
         with self._store.transaction() as tx:
             rows = tx.all("pagerduty_due", lease_s=LEASE_S, limit=BATCH)
-        return sum(self._one(row) for row in rows)
+        done = 0
+        for row in rows:
+            ended = self._one(row)
+            if ended == "away":
+                break
+            done += ended == "in step"
+        return done
 
-    def _one(self, row: Row) -> bool:
+    def _one(self, row: Row) -> Literal["in step", "refused", "away"]:
+        """refused: this one, or all for a wrong token; away: there is no use in asking on."""
         with self._store.transaction() as tx:
             incident = tx.incident(row["incident_id"])
         if incident is None:
-            return False
+            return "refused"
         sent = Sent()
         try:
             self._reconcile(row, incident, sent)
         except Gone as error:
             self._written(row, incident, sent, note=f"{error}: it is left alone")
-            return True
+            return "in step"
         except Unreachable as error:
             self._later(row, incident, sent, error)
-            return False
+            return "refused" if error.permanent else "away"
         self._written(row, incident, sent)
-        return True
+        return "in step"
 
     def _reconcile(self, row: Row, incident: Incident, sent: Sent) -> None:
         wanted = wish(incident, f"{self._public_url}/i/{incident.key}")
@@ -107,10 +115,10 @@ class PagerDutySync:
         """
         match wanted.standing, seen.status, before_notes:
             case "acknowledged", "triggered", True:
-                after = rest.set_status(row["id"], "acknowledged")
-                sent.add("acknowledged")
-                if len(after.acknowledgers) == 1:
-                    sent.acknowledged_as = next(iter(after.acknowledgers))
+                self._acknowledge(rest, row, sent)
+            case "acknowledged", "acknowledged", True if row["attempts"] > 1 and row["acknowledged_as"] is None:
+                # An answer was lost, and with it who we are over there; to do it again does no harm and tells.
+                self._acknowledge(rest, row, sent)
             case "handed_back", "acknowledged", False if seen.acknowledgers == {row["acknowledged_as"]}:
                 # A human who took it as well keeps it.
                 rest.set_status(row["id"], "triggered")
@@ -120,6 +128,12 @@ class PagerDutySync:
                 sent.add("resolved", wanted.resolution)
             case _:
                 return
+
+    def _acknowledge(self, rest: Paging, row: Row, sent: Sent) -> None:
+        after = rest.set_status(row["id"], "acknowledged")
+        sent.add("acknowledged")
+        if len(after.acknowledgers) == 1:
+            sent.acknowledged_as = next(iter(after.acknowledgers))
 
     def _notes(self, rest: Paging, row: Row, wanted: Wish, sent: Sent) -> None:
         """A note that stands there already was written by a turn that did not live to say so."""

@@ -134,7 +134,7 @@ class Account:
         one.status = wanted["status"]
         match one.status:
             case "acknowledged":
-                one.acknowledgers = [*one.acknowledgers, ME]
+                one.acknowledgers = [*(who for who in one.acknowledgers if who != ME), ME]
             case "triggered":
                 one.acknowledgers = []
             case "resolved":

@@ -271,6 +271,29 @@ def test_after_any_trouble_it_looks_as_it_should_and_nothing_is_said_twice(line:
     assert line.turn() == 0
 
 
+def test_an_acknowledgement_whose_answer_was_lost_is_handed_back_all_the_same(line: Line) -> None:
+    line.investigates()
+    # The look at the incident is heard, the answer to the acknowledgement is not.
+    looked = {"incident": {"id": line.id, "status": "triggered", "acknowledgements": []}}
+    line.account.refusals = [httpx.Response(200, json=looked), "lost"]
+    line.turn()
+    assert line.theirs.status == "acknowledged"
+    line.turn()
+    line.goes(StepFailed("propose", "no"))
+    line.turn()
+    assert line.theirs.status == "triggered"
+
+
+def test_a_human_who_took_it_before_us_is_left_with_it(line: Line) -> None:
+    line.theirs.status = "acknowledged"
+    line.theirs.acknowledgers = ["PADA"]
+    line.investigates()
+    line.turn()
+    line.goes(StepFailed("propose", "no"))
+    line.turn()
+    assert (line.theirs.status, line.theirs.acknowledgers) == ("acknowledged", ["PADA"])
+
+
 def test_an_outage_is_written_down_and_waits(line: Line) -> None:
     line.investigates()
     line.account.refusals = [httpx.ConnectError("refused")]
