@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from agent.database.finding import proposed
@@ -37,14 +38,19 @@ def idles_in_transaction(row: Row) -> bool:
 def terminate(row: Row) -> ProposedAction | None:
     """None where we were not shown when the session began: a pid alone names no session, since it is used again."""
     try:
-        return proposed(TerminateBackend(row["pid"], row["backend_start"] or ""))
+        return proposed(TerminateBackend(row["pid"], row["backend_start"] or "", _digest(row)))
     except UnknownAction:
         return None
+
+
+def _digest(row: Row) -> str:
+    """Of the statement as the reading "sessions" has it, cut where the action cuts it before it looks again."""
+    return hashlib.sha256(row["query"].encode()).hexdigest()
 
 
 def cancel(row: Row) -> ProposedAction | None:
     """None as in terminate()."""
     try:
-        return proposed(CancelBackend(row["pid"], row["backend_start"] or ""))
+        return proposed(CancelBackend(row["pid"], row["backend_start"] or "", _digest(row)))
     except UnknownAction:
         return None

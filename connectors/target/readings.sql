@@ -134,8 +134,8 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
 ORDER BY greatest(age(c.relfrozenxid), age(t.relfrozenxid)) DESC, n.nspname LIKE 'pg\_%%', c.relpages DESC LIMIT 10
 
 -- name: read_vacuum_needs
--- Tables with more dead rows than autovacuum waits for, by its own formula; enabled False: switched off for the table.
--- shut_out_by: who holds a lock on it for which an autovacuum steps aside.
+-- Tables with more dead rows than autovacuum waits for, by its own formula (with an upper bound from 18 on). enabled
+-- False: switched off for the table. shut_out_by: who holds a lock on it for which an autovacuum steps aside.
 SELECT t.schemaname::text AS schema, t.relname::text AS "table", t.n_live_tup AS live_rows, t.n_dead_tup AS dead_rows,
        l.at_rows::bigint AS wanted_at_rows, l.enabled,
        extract(epoch FROM clock_timestamp() - t.last_autovacuum)::float8 AS last_autovacuum_age_s,
@@ -148,10 +148,12 @@ SELECT t.schemaname::text AS schema, t.relname::text AS "table", t.n_live_tup AS
                               'AccessExclusiveLock')) AS shut_out_by
 FROM pg_stat_user_tables t JOIN pg_class c ON c.oid = t.relid
 CROSS JOIN LATERAL (
-    SELECT coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_threshold'),
-                    current_setting('autovacuum_vacuum_threshold'))::float8
-           + coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_scale_factor'),
-                      current_setting('autovacuum_vacuum_scale_factor'))::float8 * greatest(c.reltuples, 0) AS at_rows,
+    SELECT least(nullif(current_setting('autovacuum_vacuum_max_threshold', true)::float8, -1),
+                 coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_threshold'),
+                          current_setting('autovacuum_vacuum_threshold'))::float8
+                 + coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_scale_factor'),
+                            current_setting('autovacuum_vacuum_scale_factor'))::float8
+                 * greatest(c.reltuples, 0)) AS at_rows,
            coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_enabled'), 'on')::boolean AS enabled
     FROM pg_options_to_table(c.reloptions) o) l
 WHERE t.n_dead_tup > l.at_rows

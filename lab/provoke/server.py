@@ -86,8 +86,6 @@ class TroubledServer:
             for role in _ROLES:
                 connection.execute(f"ALTER ROLE stanch_{role} PASSWORD 'secret-{role}'")
             connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stanch_diagnose")
-            # Sessions are ended by start time, which PostgreSQL shows to members of pg_read_all_stats only.
-            connection.execute("GRANT pg_read_all_stats TO stanch_signal")
             connection.execute("VACUUM ANALYZE")
 
     def stop(self) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.database.blocking import Blocking
 from agent.database.checks import CHECKS
 from agent.database.classes import CLASSES
@@ -66,6 +68,11 @@ def test_every_class_is_a_check_that_skills_can_name_and_hides_none_of_the_other
     assert set(CLASSES) <= set(CHECKS)
     others = {"lock_waits", "long_transaction", "connections_exhausted", "stale_statistics", "slow_statement"}
     assert not others & set(CLASSES)
+
+
+def test_every_class_has_its_row_in_the_document() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
+    assert [name for name in CLASSES if f"`{name}`" not in page] == []
 
 
 def test_the_most_severe_comes_first_and_what_is_hidden_is_told_once() -> None:
