@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from agent.database.execution import Claim, Observed, Preflight
+from agent.database.execution import Claim, Observed, Preflight, Terms
 from agent.incident import IncidentState, Outcome
 from connectors.target.memory import IDENTITY, MemoryTarget
 from connectors.unreachable import Unreachable
@@ -18,7 +18,7 @@ from tests.service.incident_world import CONFIGURATION, KEY, World, ask, ports_o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.database.execution import Progress, RunResult, Terms
+    from agent.database.execution import Progress, RunResult
     from connectors.store.store import Row
     from guardrails.action import Action
     from guardrails.approved import Approved
@@ -378,3 +378,27 @@ def test_the_executors_role_cannot_authorise_what_it_runs(case: Case) -> None:
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             case.world.database.run(statement, role=EXECUTOR)
+
+
+def test_a_role_without_a_dsn_is_named_and_nothing_is_started(case: Case) -> None:
+    def writer(target: str, role: str = "fix") -> Any:
+        raise Unreachable(f"target {target}", f"it has no {role}_dsn_file in stanch.yaml", permanent=True)
+
+    runner = case.executor()
+    handler = execute.execute(replace(ports_of(runner.store, case.target), writer=writer))
+    assert case.world.executor({"execute": handler}).run(case.step)
+    assert case.ended() == ("aborted", "not started: target shop: it has no fix_dsn_file in stanch.yaml")
+    assert case.target.ran == 0
+
+
+def test_what_was_signed_beside_the_command_reaches_the_target(case: Case) -> None:
+    case.run()
+    assert case.target.terms == Terms()
+
+
+def test_remains_of_a_fix_that_is_whole_all_the_same_do_not_make_it_a_failure(case: Case) -> None:
+    """A rebuild that broke after the new index had taken the old one's place."""
+    case.target.ends_as = "failed"
+    case.target.looks = [INVALID, INVALID, VALID]
+    case.run()
+    assert case.ended()[0] == "finished"
