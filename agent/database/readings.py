@@ -99,6 +99,7 @@ READINGS: Mapping[str, Reading] = {
     "table_indexes": Reading(keys=("index_id",)),
     "relation_shapes": Reading(keys=("schema", "table")),
     "column_values": Reading(keys=("column",)),
+    "extended_statistics": Reading(keys=("name",)),
 }
 """Every reading by name. An entry here and a source in connectors.target.readings.SOURCES belong together."""
 

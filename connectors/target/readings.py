@@ -94,6 +94,7 @@ SOURCES: Mapping[str, Source] = {
     ),
     "index_density": Source("density of indexes", ((OLDEST, "read_index_density"),), extension="pgstattuple"),
     "table_indexes": Source("indexes of a table", ((OLDEST, "read_table_indexes"),)),
+    "extended_statistics": Source("statistics over columns", ((OLDEST, "read_extended_statistics"),)),
     "relation_shapes": Source("columns of tables", ((OLDEST, "read_relation_shapes"),)),
     "column_values": Source(
         "common values", ((OLDEST, "read_column_values"),), grant="GRANT SELECT ON <table> TO <diagnose role>"

@@ -344,3 +344,13 @@ SELECT s.attname::text AS "column", s.n_distinct::float8 AS n_distinct, (s.most_
 FROM pg_stats s
 WHERE s.schemaname = %(schema)s AND s.tablename = %(table)s AND s.attname = ANY(%(columns)s) AND s.most_common_freqs IS NOT NULL
 ORDER BY s.inherited
+
+-- name: read_extended_statistics
+-- Statistics over several columns of a table together.
+SELECT s.stxname::text AS name,
+       ARRAY(SELECT a.attname::text FROM unnest(s.stxkeys::int2[]) AS k(attnum)
+             JOIN pg_attribute a ON a.attrelid = s.stxrelid AND a.attnum = k.attnum ORDER BY a.attname) AS columns
+FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s
+ORDER BY 1
+LIMIT 100

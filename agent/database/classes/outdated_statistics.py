@@ -35,7 +35,7 @@ def judge(readings: Readings) -> Judgement:
         return (tables,)
     if isinstance(ran, NotVisible):
         return (ran,)
-    stale = {(row["schema"], row["table"]): row for row in tables if _is_stale(row)}
+    stale = {(row["schema"], row["table"]): row for row in tables if is_stale(row)}
     found: dict[tuple[str, str], Finding] = {}
     for statement in ran:
         plan = statements.plan_of(readings, statement)
@@ -57,7 +57,7 @@ def off_by(statement: Ran, plan: Plan) -> float | None:
     return worst if worst > OFF_BY else None
 
 
-def _is_stale(row: Row) -> bool:
+def is_stale(row: Row) -> bool:
     modified = row["modified_since_analyze"]
     never = row["analyzed_age_s"] is None and modified > 0
     return bool(never or modified > STALE_ROWS + STALE_SHARE * row["live_rows"])

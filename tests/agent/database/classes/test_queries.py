@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.database.classes import (
+    correlated_columns,
     foreign_key_without_index,
     missing_index,
     outdated_statistics,
@@ -144,6 +145,25 @@ def test_outdated_statistics_need_a_wrong_estimate_and_a_changed_table() -> None
 
 def test_of_a_handful_of_rows_an_estimate_may_be_far_off() -> None:
     assert estimated(1, STALE, given=50) == []
+
+
+def together(expected: int, given: int, known: tuple[dict[str, Any], ...] = (), **row: Any) -> list[Finding]:
+    columns = (ColumnFacts("city", "integer", 100.0, 0.0, 4), ColumnFacts("country", "integer", 50.0, 0.0, 4))
+    facts = TableFacts("public", "orders", columns, (), 30_000, 1_000_000, partitioned=False)
+    target = MemoryTarget(tables={("public", "orders"): facts}, taken={"extended_statistics": known})
+    query = "SELECT id FROM orders WHERE city = $1 AND country = $2"
+    readings = taken(**a_second_of(query, scan(**{"Plan Rows": expected}), rows=given * 100), tables=(table(**row),))
+    return findings(correlated_columns.judge(correlated_columns.follow_up(readings, target)))
+
+
+def test_columns_go_together_when_the_most_selective_one_alone_gives_the_rows() -> None:
+    (finding,) = together(6, 300)
+    assert finding.action is not None
+    assert finding.action.params["columns"] == ["city", "country"]
+    assert together(250, 300) == []
+    assert together(6, 20_000) == []
+    assert together(6, 300, known=({"name": "s", "columns": ["city", "country"]},)) == []
+    assert together(6, 300, modified_since_analyze=60_000) == []
 
 
 INDEXED = scan(**{"Node Type": "Index Scan", "Index Name": "orders_state", "Total Cost": 8.0})
