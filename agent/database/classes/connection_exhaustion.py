@@ -23,6 +23,10 @@ LEAKING = 2.0
 """So many idle connections for each that works are a pool that holds more than it uses."""
 ENDED_AT_ONCE = 20
 """Sessions proposed to be ended, the longest idle first; more would be a kill by pattern."""
+_HIDDEN = (
+    "Whether a pool leaks or the work piles up is not visible to this role: look again as a member of pg_monitor before"
+    " anything is ended."
+)
 _REFUSED = ("too many clients already", "remaining connection slots are reserved", "too many connections for")
 
 
@@ -74,7 +78,7 @@ def _usable(known: Mapping[str, str]) -> int:
 def _finding(clients: Rows, usable: int) -> Finding:
     states = Counter(row["state"] for row in clients)
     idle = [row for row in clients if row["state"] == "idle"]
-    leak = len(idle) >= LEAKING * max(1, states["active"])
+    leak = not states["hidden"] and len(idle) >= LEAKING * max(1, states["active"])
     guilty, held = Counter(_owner(row) for row in idle).most_common(1)[0] if idle else (("", ""), 0)
     ended = _longest_idle(idle, guilty) if leak else ()
     share = len(clients) / usable
@@ -90,8 +94,8 @@ def _finding(clients: Rows, usable: int) -> Finding:
             *((f"{whose} holds {held} idle connections",) if leak else ()),
         ),
         action=ended[0] if ended else None,
-        advice=_advice(leak, whose),
-        ruled_out=_ruled_out(leak, len(idle), states["active"]),
+        advice=_advice(leak, whose) if not states["hidden"] else _HIDDEN,
+        ruled_out=_ruled_out(leak, len(idle), states["active"]) if not states["hidden"] else (),
         verification="Used connections fall below 80 % of those usable.",
         rollback="",
         privilege=SIGNAL_PRIVILEGE,

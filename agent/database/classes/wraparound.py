@@ -13,6 +13,8 @@ from guardrails.action import UnknownAction
 from guardrails.table_action import VacuumTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.database.finding import ProposedAction
     from agent.database.readings import Readings, Row, Rows
 
@@ -92,13 +94,13 @@ def _holder(readings: Readings, age: int) -> str | None:
     return f"{name}, {oldest} ids old" if oldest >= _ENOUGH * age else None
 
 
-def _kept_by(holder: str | None, vacuums: Rows, known: object) -> str:
+def _kept_by(holder: str | None, vacuums: Rows, known: Mapping[str, str]) -> str:
     if holder:
         return f"Freezing cannot get past {holder}"
     running = [shown(row["table"], 63) for row in vacuums if "wraparound" in row["query"]]
     if running:
         return f"Autovacuum is at {', '.join(running)} to prevent wraparound; it must not be cancelled"
-    off = isinstance(known, dict) and known.get("autovacuum") == "off"
+    off = known.get("autovacuum") == "off"
     return "Nothing holds it back: autovacuum is " + ("switched off" if off else "too slow, failing, or not at it")
 
 

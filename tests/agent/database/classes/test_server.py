@@ -11,6 +11,7 @@ from agent.database.limits import Limits
 from tests.agent.database.classes.snapshots import (
     HIDDEN,
     findings,
+    hidden_session,
     named,
     readings,
     session,
@@ -102,6 +103,15 @@ def test_connections_that_are_all_at_work_are_not_ended() -> None:
     (finding,) = findings("connection_exhaustion", readings(sessions=busy))
     assert finding.action is None
     assert "pool that leaks" in finding.ruled_out[0]
+
+
+def test_whether_hidden_connections_are_idle_is_not_guessed() -> None:
+    (finding,) = findings(
+        "connection_exhaustion", readings(sessions=tuple(hidden_session(pid) for pid in range(1, 93)))
+    )
+    assert finding.action is None
+    assert finding.ruled_out == ()
+    assert "not visible to this role" in finding.advice
 
 
 def test_reserved_connections_are_not_counted_as_usable() -> None:
