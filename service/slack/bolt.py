@@ -39,6 +39,22 @@ WORKERS, QUICK = 8, 4
 RECONNECT_S = (1.0, 5.0, 15.0, 60.0)
 
 
+class _OneLine(logging.Filter):
+    """The library logs a traceback every ten seconds while Slack is away; a line says as much."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().partition("\n")[0][:300], ()
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
+
+
+def _logger() -> logging.Logger:
+    found = logging.getLogger("stanch.slack")
+    if not any(isinstance(one, _OneLine) for one in found.filters):
+        found.addFilter(_OneLine())
+    return found
+
+
 class Bolt:
     """Two pools: what waits for the store must not hold up a modal, whose trigger lives for three seconds."""
 
@@ -46,7 +62,7 @@ class Bolt:
         self._clicks = clicks
         self._work = ThreadPoolExecutor(WORKERS, thread_name_prefix="slack")
         self._quick = ThreadPoolExecutor(QUICK, thread_name_prefix="slack-quick")
-        logger = logging.getLogger("stanch.slack")
+        logger = _logger()
         client = AsyncWebClient(base_url=api_url, logger=logger)
 
         async def authorize() -> AuthorizeResult:
@@ -172,7 +188,7 @@ async def run_socket(bolt: Bolt, app_token: str) -> None:
     """Until cancelled. The client reconnects by itself once it was connected; getting there is ours."""
     tries = 0
     while True:
-        handler = _Handler(bolt.app, app_token, logger=logging.getLogger("stanch.slack"), web_client=_like(bolt))
+        handler = _Handler(bolt.app, app_token, logger=_logger(), web_client=_like(bolt))
         try:
             await handler.connect_async()  # type: ignore[no-untyped-call]  # the library's own
             log.info("slack socket is open")
@@ -188,4 +204,4 @@ async def run_socket(bolt: Bolt, app_token: str) -> None:
 
 def _like(bolt: Bolt) -> AsyncWebClient:
     client = bolt.app.client
-    return AsyncWebClient(base_url=client.base_url, logger=logging.getLogger("stanch.slack"))
+    return AsyncWebClient(base_url=client.base_url, logger=_logger())

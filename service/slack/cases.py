@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TIMELINE_ROWS = 20
 """Lines of one timeline message; a full one is never touched again."""
-NOT_TOLD = frozenset({"Progress", "VerificationSampled"})
+NOT_TOLD = frozenset({"Progress", "VerificationSampled", "DecisionRefused", "EditRefused"})
+"""Whoever may not decide must not be able to fill a thread either; the page and the audit have every refusal."""
 FROZEN = frozenset(Stage) - WAITING - {Stage.APPROVED, Stage.EXECUTING, Stage.VERIFYING, Stage.SUPERSEDED}
 """What such a message says was true when it was sent, and stays."""
 ENDED_BADLY = frozenset({ExecutionState.FAILED, ExecutionState.ABORTED})

@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import ssl
 import sys
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -161,6 +163,34 @@ def test_apprise_is_loaded_only_where_it_is_configured() -> None:
 def test_a_service_of_apprise_that_does_not_answer_is_undelivered() -> None:
     with pytest.raises(Undelivered):
         Apprise(["json://127.0.0.1:1/x"]).send("INC-1: opened", "text")
+
+
+def test_over_a_real_socket_the_receiver_verifies_what_it_got_and_a_redirect_leads_nowhere() -> None:
+    taken: list[tuple[str, dict[str, str], bytes]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            taken.append((self.path, dict(self.headers), body))
+            self.send_response(302 if self.path == "/away" else 204)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        webhooks = Webhooks((NEW,))
+        webhooks.send(Receiver("in", f"http://localhost:{server.server_port}/in", True), "msg_1", now(), BODY)
+        with pytest.raises(Undelivered, match="redirects"):
+            webhooks.send(Receiver("in", f"http://localhost:{server.server_port}/away", True), "msg_2", now(), BODY)
+        with pytest.raises(Undelivered):
+            webhooks.send(Receiver("in", f"http://localhost:{server.server_port}/in"), "msg_3", now(), BODY)
+        server.shutdown()
+    assert [path for path, _, _ in taken] == ["/in", "/away"]
+    assert Webhook(NEW).verify(taken[0][2], taken[0][1]) == {"type": "incident.opened"}
+    assert taken[0][1]["Host"] == f"localhost:{server.server_port}"
 
 
 def test_certificates_are_checked() -> None:
