@@ -47,6 +47,7 @@ class _Reader:
         self._tables = tables
         self._exact = exact
         self._seen: dict[int, Derived] = {}
+        self._followed: dict[tuple[int, int], list[Operand]] = {}
         self.demands = Demands()
 
     def query(self, node: exp.Expr, outer: Scope | None, ctes: Mapping[str, Derived]) -> Derived:
@@ -415,8 +416,18 @@ class _Reader:
             own = looked_up(node, scope)
             if own is not None and isinstance(own[0], Occurrence):
                 return self._column(own[0], own[1])
-            return [found for part, home in made_of(node, scope) for found in self._operands(part, home, depth + 1)]
+            return self._derived_operands(node, scope, depth)
         return self._expression(node, scope)
+
+    def _derived_operands(self, node: exp.Column, scope: Scope, depth: int) -> list[Operand]:
+        """What a derived table's column is made of; each of its parts is followed once."""
+        found: dict[Operand, None] = {}
+        for part, home in made_of(node, scope):
+            key = (id(part), id(home))
+            if key not in self._followed:
+                self._followed[key] = self._operands(part, home, depth + 1)
+            found.update(dict.fromkeys(self._followed[key]))
+        return list(found)
 
     def _column(self, occurrence: Occurrence, name: str) -> list[Operand]:
         column = occurrence.table.column(name)

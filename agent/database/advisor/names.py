@@ -27,6 +27,7 @@ class Derived:
     """A subquery, CTE or set operation: for each output in order its name and what it is made of, in which scope."""
 
     outputs: list[tuple[str, list[tuple[exp.Expr, Scope]]]] = field(default_factory=list)
+    known: dict[str, list[tuple[Occurrence, str]]] = field(default_factory=dict)
 
     def named(self, name: str) -> list[tuple[exp.Expr, Scope]] | None:
         return next((made_of for known, made_of in self.outputs if known == name), None)
@@ -69,12 +70,14 @@ def base_columns(column: exp.Column, scope: Scope, depth: int = 0) -> list[tuple
     source, name, _ = found
     if not isinstance(source, Derived):
         return [(source, name)] if source.table.column(name) is not None else []
-    columns: list[tuple[Occurrence, str]] = []
-    for part, inner in source.named(name) or ():
-        bare = part.unnest()
-        if isinstance(bare, exp.Column):
-            columns += base_columns(bare, inner, depth + 1)
-    return columns
+    if name not in source.known:  # a CTE of unions of CTEs would be walked 2^n times
+        columns: list[tuple[Occurrence, str]] = []
+        for part, inner in source.named(name) or ():
+            bare = part.unnest()
+            if isinstance(bare, exp.Column):
+                columns += [one for one in base_columns(bare, inner, depth + 1) if one not in columns]
+        source.known[name] = columns
+    return source.known[name]
 
 
 def made_of(column: exp.Column, scope: Scope) -> list[tuple[exp.Expr, Scope]]:
