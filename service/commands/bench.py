@@ -12,7 +12,9 @@ BENCHES = {
     "demo": ("lab.bench.demo:demo", "The whole incident, again and again."),
     "ingest": ("lab.bench.ingest:ingest", "Durable accepts a second, and storms of alerts."),
     "diagnose": ("lab.bench.diagnose:diagnose", "Every incident provoked: what it is called, and the cost of a look."),
+    "pages": ("lab.bench.pages:pages", "The pages: time, bytes, open pages, delay of events."),
     "rca": ("lab.bench.rca:rca", "Root-cause ranking beside its baselines."),
+    "seed": ("lab.bench.seed:command", "A store as after years of work, for measuring on."),
     "slack": ("lab.bench.slack:bench_slack", "From a click in Slack to a durable decision."),
     "sql": ("lab.bench.sql:sql", "The SQL judge: speed, and exactness against a server."),
 }
