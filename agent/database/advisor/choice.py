@@ -79,6 +79,8 @@ class Search:
         if not self.validates:
             return self._estimated(moves, max_bytes)
         btree = [move for move in moves if all(definition.method == "btree" for definition in move.definitions)]
+        if self._hopeless(btree):
+            btree = []
         config: tuple[Definition, ...] = ()
         if len(self.demands.occurrences) > JOINS_FROM:
             config = self._thrifty(self._pruned(self._eliminated(btree, max_bytes)), btree)
@@ -101,6 +103,14 @@ class Search:
             if not isinstance(found, NotVisible):
                 self._sizes.update(found.bytes)
         return self._asked[wanted]
+
+    def _hopeless(self, moves: Sequence[Move]) -> bool:
+        """Whether even all of them together are not worth it."""
+        everything = self.trial(definition for move in moves for definition in move.definitions)
+        if everything is None or not moves:
+            return not moves
+        self.best_seen = min(self.best_seen, everything.cost / max(self.base.cost, 0.01))
+        return everything.cost > FIRST_BELOW * max(self.base.cost, self.base.cautious_cost)
 
     @property
     def _asks(self) -> int:
@@ -167,7 +177,7 @@ class Search:
             least = min(config, key=lambda one: math.log(matters[one]) - SIZE_EXPONENT * math.log(self._room(one)))
             weakest = min(config, key=lambda one: matters[one])
             if superfluous:
-                config = tuple(one for one in config if one != superfluous[0])
+                config = self._without(superfluous, config, whole)
             elif matters[weakest] < 1 / KEPT_BELOW:
                 config = tuple(one for one in config if one != weakest)
             elif len(config) > MAX_INDEXES or not self._fits(config, max_bytes):
@@ -175,6 +185,16 @@ class Search:
             else:
                 break
         return config
+
+    def _without(
+        self, superfluous: Sequence[Definition], config: Sequence[Definition], whole: Trial
+    ) -> tuple[Definition, ...]:
+        """All of them at once where together they matter as little as alone; else the first."""
+        rest = tuple(one for one in config if one not in superfluous)
+        together = self.trial(rest) if len(superfluous) > 1 else None
+        if together is not None and _ratio(whole, together) <= SUPERFLUOUS:
+            return rest
+        return tuple(one for one in config if one != superfluous[0])
 
     def _matters(self, definition: Definition, config: Sequence[Definition], whole: Trial) -> float:
         """How many times dearer the plan is without it; 1 when it saves too little to be noticed."""
