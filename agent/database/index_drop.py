@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.database.finding import ProposedAction, proposed
+from agent.database.text import shown
 from guardrails.action import UnknownAction
 from guardrails.index_action import DropIndexConcurrently
 from guardrails.sql.identifier import UnusableName, qualified
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from agent.database.readings import Row
 
 PRIVILEGE = "membership in the role that owns the table"
+DROP_PRIVILEGE = f"{PRIVILEGE}; the target's fence lets only indexes of Stanch's be dropped unless it is drawn wider"
+DEFINITION_CHARS = 500
 
 
 def drop(row: Row) -> ProposedAction | None:
@@ -36,11 +39,17 @@ def by_hand(row: Row) -> str:
         index = qualified(row["schema"], row["name"])
     except UnusableName:
         return "Its name is none that a command could safely hold: drop it by hand, CONCURRENTLY."
-    return f"DROP INDEX CONCURRENTLY {index}; and keep its definition to bring it back: {row['definition']}"
+    return f"DROP INDEX CONCURRENTLY {index}; and keep its definition to bring it back: {definition(row)}"
 
 
 def table_of(row: Row) -> str:
-    return f"{row['schema']}.{row['table']}"
+    """For people."""
+    return f"{shown(row['schema'], 63)}.{shown(row['table'], 63)}"
+
+
+def definition(row: Row, name: str = "definition") -> str:
+    """For people: on one line, and nothing in it invisible; the finding's data has it byte for byte."""
+    return shown(row[name], DEFINITION_CHARS)
 
 
 def megabytes(size_bytes: float) -> str:

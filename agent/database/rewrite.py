@@ -19,6 +19,7 @@ from agent.database.rewriting import (
 )
 from agent.database.rewriting.sample import comparison
 from agent.database.rewriting.scope import ColumnShape, NotSure, Query, RelationShape, printed
+from agent.database.text import is_plain
 from agent.database.value import Value
 
 if TYPE_CHECKING:
@@ -54,16 +55,18 @@ class Rewritten(Value):
 def rewritten(query: str, relations: Sequence[RelationShape]) -> Rewritten:
     """Rewrites of one SELECT, whose tables are all in relations; none where nothing fits or anything is unsure."""
     try:
-        Query(query, relations)
+        text = Query(query, relations).printed
     except NotSure as unsure:
         return Rewritten((), (str(unsure),))
+    if not is_plain(text):
+        return Rewritten((), ("characters in it that do not show as they are",))
     found: list[Rewrite] = []
     refusals: list[str] = []
     for rule, kind, why, apply in _RULES:
         try:
-            text = apply(Query(query, relations))
-            if text is not None:
-                found.append(Rewrite(rule, kind, text, why))
+            sql = apply(Query(query, relations))
+            if sql is not None:
+                found.append(Rewrite(rule, kind, sql, why))
         except NotSure as unsure:
             refusals.append(f"{rule}: {unsure}")
     return Rewritten(tuple(found), tuple(refusals))

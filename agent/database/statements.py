@@ -19,6 +19,7 @@ LOOKED_AT = 12
 PLANNED = 5
 PLANNED_SHARE = 0.05
 """Of the time in the window; what takes less is not looked at more closely."""
+_PLANNABLE = ("select", "with", "values", "table", "update", "delete")
 _BUSY_BY = ("total_exec_ms", "rows", "temp_blks_written", "calls")
 BLOCK_BYTES = 8192  # BLCKSZ, which hardly anybody changes; pg_stat_statements counts in it
 
@@ -74,7 +75,7 @@ def with_plans(readings: Readings, reader: TargetReader) -> Readings:
         return readings
     rows: list[Row] = []
     for statement in statements[:PLANNED]:
-        if statement.share >= PLANNED_SHARE:
+        if statement.share >= PLANNED_SHARE and statement.query.lstrip(" (\n\t").lower().startswith(_PLANNABLE):
             plan = reader.explain(reading_part(statement.query), statement.user)
             seen = {"why": plan.why} if isinstance(plan, NotVisible) else {"root": plan.root}
             rows.append({"userid": statement.userid, "queryid": statement.queryid, "root": None, "why": "", **seen})
@@ -114,6 +115,18 @@ def unseen(readings: Readings) -> tuple[NotVisible, ...]:
         return ()
     why = "the role is no member of pg_read_all_stats"
     return (NotVisible("statements of other roles", why, "GRANT pg_monitor TO <diagnose role>"),)
+
+
+def unplanned(readings: Readings) -> tuple[NotVisible, ...]:
+    """Statements that carry the load and whose plan was not to be had, by reason; with those hidden from us."""
+    rows = readings.rows("statement_plans")
+    reasons = dict.fromkeys(row["why"] for row in (() if isinstance(rows, NotVisible) else rows) if row["why"])
+    told = [NotVisible("the plan of a statement that carries the load", why, _grant(why)) for why in reasons]
+    return (*unseen(readings), *told)
+
+
+def _grant(why: str) -> str:
+    return "GRANT pg_read_all_data TO <diagnose role>" if "permission denied" in why else ""
 
 
 def _busiest(deltas: tuple[Row, ...]) -> list[Row]:

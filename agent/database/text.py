@@ -20,6 +20,11 @@ def shown(text: str, limit_chars: int = QUERY_CHARS) -> str:
     return visible if len(visible) <= limit_chars and len(text) <= limit_chars * 8 else visible[: limit_chars - 1] + "…"
 
 
+def is_plain(text: str) -> bool:
+    """Whether all of it shows as it is: one line, nothing invisible. For texts that may not be changed to be shown."""
+    return not any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in text)
+
+
 def sentence(text: str) -> str:
     """A summary of at most 200 characters."""
     return shown(text, SUMMARY_CHARS)

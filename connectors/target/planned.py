@@ -67,12 +67,12 @@ def plan_with(connection: Connection, text: str, values: Sequence[str | None]) -
         known = row(connection, "prepared_parameters", {"name": _NAME})
         if known is None or known["parameters"] != len(values):
             return NotVisible("the plan for values", "the statement has another number of parameters")
-        statement(connection, "SET plan_cache_mode = force_custom_plan")
-        (explained,) = statement(connection, f"{_EXPLAIN} {_NAME}{given}")
+        with connection.transaction():  # LOCAL, so that no pooler hands the setting on
+            statement(connection, "SET LOCAL plan_cache_mode = force_custom_plan")
+            (explained,) = statement(connection, f"{_EXPLAIN} {_NAME}{given}")
         return Plan.parse(explained["QUERY PLAN"])
     finally:
         if not connection.closed:
-            statement(connection, "RESET plan_cache_mode")
             with contextlib.suppress(psycopg.errors.InvalidSqlStatementName):
                 statement(connection, f"DEALLOCATE {_NAME}")
 
@@ -95,12 +95,9 @@ def compared(connection: Connection, query: str, rewritten: str) -> Comparison |
     (explained,) = statement(connection, f"EXPLAIN (FORMAT JSON) {text}")
     if Plan.parse(explained["QUERY PLAN"]).total_cost > COMPARED_COST:
         return NotVisible(what, "it would take too long even on a sample")
-    try:
-        statement(connection, f"SET statement_timeout = '{_COMPARED_TIMEOUT_S}s'")
+    with connection.transaction():  # LOCAL, so that no pooler hands the setting on
+        statement(connection, f"SET LOCAL statement_timeout = '{_COMPARED_TIMEOUT_S}s'")
         (found,) = statement(connection, text)
-    finally:
-        if not connection.closed:
-            statement(connection, "RESET statement_timeout")
     return Comparison(rows=found["rows"], missing=found["missing"], added=found["added"])
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, by_hand, drop, megabytes, table_of
+from agent.database.index_drop import DROP_PRIVILEGE, by_hand, definition, drop, megabytes, table_of
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 
@@ -40,8 +40,8 @@ def _finding(row: Row) -> Finding:
         severity="notice",
         title=f"Index {row['schema']}.{name} {how} {kept}",
         evidence=(
-            f"{row['definition']} ({megabytes(row['bytes'])} on {table_of(row)})",
-            f"{kept} stays: {row['kept_definition']}",
+            f"{definition(row)} ({megabytes(row['bytes'])} on {table_of(row)})",
+            f"{kept} stays: {definition(row, 'kept_definition')}",
         ),
         action=action,
         advice=advice.strip(),
@@ -51,7 +51,7 @@ def _finding(row: Row) -> Finding:
         ),
         verification="The plans that used it use the other one, and cost no more.",
         rollback="Build it again, concurrently, from the kept definition.",
-        privilege=PRIVILEGE,
+        privilege=DROP_PRIVILEGE,
         diagram="",
         data=dict(row),
     )

@@ -48,10 +48,10 @@ def _finding(key: Row, child: Row, parent: Row) -> Finding:
     return Finding(
         incident_class=NAME,
         severity="warning",
-        title=f"Each delete in {shown(above, 63)} reads all of {shown(name, 63)}: no index on ({columns})",
+        title=f"Each delete in {shown(above, 63)} reads all of {name}: no index on ({columns})",
         evidence=(
             (
-                f"Foreign key {shown(key['name'], 63)} of {shown(name, 130)} ({columns}) leads no index; the table has"
+                f"Foreign key {shown(key['name'], 63)} of {name} ({columns}) leads no index; the table has"
                 f" {key['rows']:.0f} rows, {megabytes(key['bytes'])}"
             ),
             (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.database import statements
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, by_hand, drop, table_of
+from agent.database.index_drop import DROP_PRIVILEGE, by_hand, definition, drop, table_of
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 from agent.database.written_columns import written
@@ -87,16 +87,16 @@ def _guilty(table: Row, indexes: tuple[Row, ...], columns: set[str], readings: R
 
 def _finding(table: Row, earlier: float, guilty: Row, columns: set[str]) -> Finding:
     share = table["hot_updated"] / table["updated"]
-    name = f"{guilty['schema']}.{shown(guilty['name'], 63)}"
+    name = f"{shown(guilty['schema'], 63)}.{shown(guilty['name'], 63)}"
     both = ", ".join(shown(column, 63) for column in sorted(set(guilty["depends_on"]) & columns))
     used = guilty["idx_scan"]
     return Finding(
         incident_class=NAME,
         severity="warning",
-        title=f"Updates of {shown(table_of(table), 130)} stopped being heap-only: index {name} covers what they write",
+        title=f"Updates of {table_of(table)} stopped being heap-only: index {name} covers what they write",
         evidence=(
             f"{share:.0%} of {table['updated']} updates in the window were heap-only, {earlier:.0%} of all before",
-            f"They write {both}, which the table's youngest such index depends on: {guilty['definition']}",
+            f"They write {both}, which the table's youngest such index depends on: {definition(guilty)}",
             f"That index has been used by {used} scans",
         ),
         action=None if guilty["keeps"] else drop(guilty),
@@ -113,7 +113,7 @@ def _finding(table: Row, earlier: float, guilty: Row, columns: set[str]) -> Find
         ),
         verification="n_tup_hot_upd grows with n_tup_upd again, at the earlier share.",
         rollback="Build the index again, concurrently, from its definition.",
-        privilege=PRIVILEGE,
+        privilege=DROP_PRIVILEGE,
         diagram="",
         data={"table": dict(table), "earlier_share": earlier, "share": share, "index": dict(guilty)},
     )

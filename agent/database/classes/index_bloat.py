@@ -86,7 +86,7 @@ def _finding(row: Row, measured: float | None, readings: Readings) -> Finding:
     return Finding(
         incident_class=NAME,
         severity="notice",
-        title=f"Index {row['schema']}.{shown(row['name'], 63)} is {1 - share:.0%} air",
+        title=f"Index {shown(row['schema'], 63)}.{shown(row['name'], 63)} is {1 - share:.0%} air",
         evidence=(
             f"Its leaf pages are {share:.0%} full ({how}); a fresh one's are {FRESH_DENSITY:.0%}",
             (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, by_hand, drop, megabytes, table_of
+from agent.database.index_drop import DROP_PRIVILEGE, by_hand, definition, drop, megabytes, table_of
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 
@@ -29,14 +29,14 @@ def judge(readings: Readings) -> Judgement:
 
 
 def _finding(row: Row) -> Finding:
-    name = f"{row['schema']}.{shown(row['name'], 63)}"
+    name = f"{shown(row['schema'], 63)}.{shown(row['name'], 63)}"
     cost = "every write of the table keeps it up to date" if row["ready"] else "writes do not pay for it yet"
     left = "a REINDEX CONCURRENTLY" if _is_left_by_rebuild(row["name"]) else "a build that failed or was broken off"
     action = drop(row) if not row["unique"] else None
     again = (
         "The rebuild's old index is still there and in use."
         if _is_left_by_rebuild(row["name"])
-        else f"Afterwards build it again, under a new name and without IF NOT EXISTS: {row['definition']}"
+        else f"Afterwards build it again, under a new name and without IF NOT EXISTS: {definition(row)}"
     )
     if row["unique"]:
         again = (
@@ -56,7 +56,7 @@ def _finding(row: Row) -> Finding:
         ruled_out=("Not a build under way: pg_stat_progress_create_index has no row for it",),
         verification="The index is gone: pg_index has no row of its name.",
         rollback="It served no query, so there is nothing to bring back; its definition is in the evidence.",
-        privilege=PRIVILEGE,
+        privilege=DROP_PRIVILEGE,
         diagram="",
         data=dict(row),
     )

@@ -59,7 +59,7 @@ def judge(readings: Readings) -> Judgement:
         key = (row["schema"], row["table"], tuple(row["columns"]))
         if _falls(row) and key not in found:
             found[key] = _finding(row, by_id[row["userid"], row["queryid"]])
-    return (*list(found.values())[:TOLD], *statements.unseen(readings))
+    return (*list(found.values())[:TOLD], *statements.unplanned(readings))
 
 
 def _falls(row: Row) -> bool:

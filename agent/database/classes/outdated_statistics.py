@@ -44,7 +44,7 @@ def judge(readings: Readings) -> Judgement:
         suspects = [stale[name] for name in _tables(plan) if name in stale]
         for row in suspects:
             found.setdefault((row["schema"], row["table"]), _finding(row, statement, plan, ratio))
-    return (*list(found.values())[:TOLD], *statements.unseen(readings))
+    return (*list(found.values())[:TOLD], *statements.unplanned(readings))
 
 
 def off_by(statement: Ran, plan: Plan) -> float | None:

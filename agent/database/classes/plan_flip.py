@@ -60,7 +60,7 @@ def judge(readings: Readings) -> Judgement:
         if generic is None or role_setting(readings, statement.user, _SETTING) == _CUSTOM:
             continue
         found += [_finding(statement, generic, row, readings) for row in own if _flips(generic, row, statement)][:1]
-    return (*found, *statements.unseen(readings))
+    return (*found, *statements.unplanned(readings))
 
 
 def shape(plan: Plan) -> tuple[tuple[str, ...], ...]:

@@ -43,7 +43,7 @@ def used_share(row: Row) -> float | None:
 
 
 def _finding(row: Row, share: float) -> Finding:
-    name = f"{row['schema']}.{shown(row['name'], 63)}"
+    name = f"{shown(row['schema'], 63)}.{shown(row['name'], 63)}"
     fills = f"{row['table_schema']}.{row['table']}.{row['column']}" if row["table"] else "no column that owns it"
     return Finding(
         incident_class=NAME,

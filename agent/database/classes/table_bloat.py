@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from agent.database.classes import autovacuum_starved, old_xmin
 from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import megabytes, table_of
+from agent.database.index_drop import megabytes
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 from guardrails.action import UnknownAction
+from guardrails.sql.identifier import UnusableName, qualified
 from guardrails.table_action import VacuumTable
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def judge(readings: Readings) -> Judgement:
         return ()  # vacuum could remove nothing: that is the incident
     busy = set() if isinstance(running, NotVisible) else {row["table"] for row in running}
     starved = _starved(readings)
-    bloated = [row for row in tables if _is_bloated(row, readings) and table_of(row) not in busy | starved]
+    bloated = [
+        row for row in tables if _is_bloated(row, readings) and not {_key(row), _regclass(row)} & (busy | starved)
+    ]
     bloated.sort(key=lambda row: -row["dead_rows"])
     return tuple(_finding(row) for row in bloated[:TOLD])
 
@@ -45,7 +48,19 @@ def _is_bloated(row: Row, readings: Readings) -> bool:
 def _starved(readings: Readings) -> set[str]:
     """Tables that autovacuum should have come to: whatever keeps it away is the incident."""
     found = autovacuum_starved.judge(readings)
-    return {table_of(row) for one in found if isinstance(one, Finding) for row in one.data.get("overdue", ())}
+    return {_key(row) for one in found if isinstance(one, Finding) for row in one.data.get("overdue", ())}
+
+
+def _key(row: Row) -> str:
+    return f"{row['schema']}.{row['table']}"
+
+
+def _regclass(row: Row) -> str:
+    """As the server itself writes a table's name, which is how a running vacuum names it."""
+    try:
+        return qualified(row["schema"], row["table"])
+    except UnusableName:
+        return _key(row)
 
 
 def _finding(row: Row) -> Finding:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, by_hand, drop, megabytes, table_of
+from agent.database.index_drop import DROP_PRIVILEGE, by_hand, drop, megabytes, table_of
 from agent.database.readings import number
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
@@ -52,7 +52,7 @@ def _finding(row: Row, spare: list[Row], readings: Readings) -> Finding:
     return Finding(
         incident_class=NAME,
         severity="warning",
-        title=f"{shown(table_of(row), 130)} is written {writes:.0f} times a second through {row['indexes']} indexes",
+        title=f"{table_of(row)} is written {writes:.0f} times a second through {row['indexes']} indexes",
         evidence=(
             (
                 f"{row['inserted']} inserts and {row['updated']} updates ({row['hot_updated']} heap-only) in"
@@ -73,7 +73,7 @@ def _finding(row: Row, spare: list[Row], readings: Readings) -> Finding:
         ),
         verification="Writes of the table take less time; wal_bytes for each of them falls.",
         rollback="Build the index again, concurrently, from its definition.",
-        privilege=PRIVILEGE,
+        privilege=DROP_PRIVILEGE,
         diagram="",
         data={"table": dict(row), "unused": [dict(one) for one in spare], "writes_per_s": writes},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, by_hand, drop, megabytes, table_of
+from agent.database.index_drop import DROP_PRIVILEGE, by_hand, definition, drop, megabytes, table_of
 from agent.database.readings import Readings, Row, number
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
@@ -34,19 +34,20 @@ def judge(readings: Readings) -> Judgement:
 
 
 def _finding(row: Row, counted_s: float, standbys: int, *, in_recovery: bool) -> Finding:
+    name = f"{shown(row['schema'], 63)}.{shown(row['name'], 63)}"
     elsewhere = bool(standbys) or in_recovery
     action = None if elsewhere else drop(row)
     ask = "First ask every other server: SELECT idx_scan FROM pg_stat_user_indexes there has to be 0 too. "
     return Finding(
         incident_class=NAME,
         severity="notice",
-        title=f"Index {row['schema']}.{shown(row['name'], 63)} has not been used for {counted_s / _DAY_S:.0f} days",
+        title=f"Index {name} has not been used for {counted_s / _DAY_S:.0f} days",
         evidence=(
             (
                 f"idx_scan is 0 since the counters began {counted_s / _DAY_S:.1f} days ago; it takes"
                 f" {megabytes(row['bytes'])} on {table_of(row)}, and every write pays for it"
             ),
-            f"Its definition, to keep: {row['definition']}",
+            f"Its definition, to keep: {definition(row)}",
         ),
         action=action,
         advice=(ask if elsewhere else "") + ("" if action else by_hand(row)),
@@ -57,7 +58,7 @@ def _finding(row: Row, counted_s: float, standbys: int, *, in_recovery: bool) ->
         ),
         verification="Writes of the table take no longer, and no statement becomes slower within a day.",
         rollback="Build it again, concurrently, from the kept definition.",
-        privilege=PRIVILEGE,
+        privilege=DROP_PRIVILEGE,
         diagram="",
         data={**row, "counted_s": counted_s, "standbys": standbys},
     )

@@ -97,7 +97,7 @@ def _finding(surge: Surge, ran: tuple[Ran, ...], readings: Readings) -> Finding:
         )
     ]
     if table is not None:
-        evidence.append(f"Most of them in {shown(table_of(table), 130)}: {table[surge.kind]}")
+        evidence.append(f"Most of them in {table_of(table)}: {table[surge.kind]}")
     if worst is not None:
         evidence.append(f"{worst.calls} calls, {worst.rows} rows: {shown(worst.query, 120)}")
     if user:

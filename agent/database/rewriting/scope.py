@@ -111,6 +111,10 @@ class Query:
             self._resolve(column)
 
     @property
+    def printed(self) -> str:
+        return printed(self.tree)
+
+    @property
     def outer(self) -> Scope:
         return self._scopes[id(self.tree)]
 

@@ -94,6 +94,14 @@ def test_a_fast_statement_wants_no_index(delta: dict[str, Any]) -> None:
     assert advised(shop(), **delta) == []
 
 
+def test_a_plan_that_was_not_to_be_had_is_said_and_what_would_show_it() -> None:
+    readings = taken(**a_second_of(BY_CUSTOMER))
+    denied = {"userid": 10, "queryid": 7, "root": None, "why": "permission denied for table orders"}
+    (hidden,) = missing_index.judge(readings.with_rows("statement_plans", (denied,)))
+    assert isinstance(hidden, NotVisible)
+    assert hidden.grant == "GRANT pg_read_all_data TO <diagnose role>"
+
+
 @pytest.mark.parametrize(
     ("query", "reading"),
     [
@@ -375,6 +383,7 @@ def test_dead_rows_are_vacuumed_away() -> None:
 
 def test_a_table_that_is_being_vacuumed_is_left_alone() -> None:
     assert bloat(table(dead_rows=60_000), vacuums=({"table": "public.orders"},)) == []
+    assert bloat(table("Or ders", dead_rows=60_000), vacuums=({"table": 'public."Or ders"'},)) == []
 
 
 SERIAL = {

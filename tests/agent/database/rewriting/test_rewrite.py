@@ -87,6 +87,13 @@ def without_places(node: Any) -> Any:
     return node
 
 
+@pytest.mark.parametrize("hidden", ["\n", "\x1b[31m", "\u202e", "\u200b"])
+def test_what_would_not_show_as_it_is_is_not_rewritten(hidden: str) -> None:
+    query = "SELECT id FROM rewriting.orders WHERE status = 'x' AND ref NOT IN (SELECT id FROM rewriting.customers)"
+    assert rewritten(query, RELATIONS).rewrites
+    assert not rewritten(query.replace("'x'", f"'{hidden}'"), RELATIONS).rewrites
+
+
 def test_strange_names_stay_what_they_are() -> None:
     shape = ORDERS.from_data({**ORDERS.as_data(), "table": 'Bestellung "Ü"'})
     query = (
