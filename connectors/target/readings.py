@@ -44,7 +44,8 @@ _NOT_HERE = (
 class Source:
     """Where a reading comes from. what names it for a person; grant is what shows it to a role that may not see it.
 
-    queries: (from this server_version_num on, name in readings.sql), newest first. extension: one that must be created.
+    queries: (from this server_version_num on, name in readings.sql), newest first. at_start: asked instead at the
+    window's start, where only keys and counters matter, and of those only what is not 0. extension: must be created.
     primary_only: asking makes no sense while in recovery.
     """
 
@@ -53,6 +54,7 @@ class Source:
     grant: str = _MONITOR
     extension: str = ""
     primary_only: bool = False
+    at_start: str = ""
 
 
 SOURCES: Mapping[str, Source] = {
@@ -74,7 +76,7 @@ SOURCES: Mapping[str, Source] = {
     "wal_directory": Source("the size of pg_wal", ((OLDEST, "read_wal_directory"),)),
     "temporary_files": Source("temporary files", ((OLDEST, "read_temporary_files"),)),
     "disk": Source("free disk space", ((OLDEST, "read_data_directory"),)),
-    "tables": Source("tables", ((OLDEST, "read_tables"),)),
+    "tables": Source("tables", ((OLDEST, "read_tables"),), at_start="read_tables_at_start"),
     "statements": Source(
         "statements",
         ((180_000, "read_statements_from_18"), (130_000, "read_statements"), (OLDEST, "read_statements_before_13")),
@@ -119,7 +121,7 @@ def observe(
     twice = [name for name in names if READINGS[name].twice]
     sampled = [name for name in names if READINGS[name].sampled]
     started = time.monotonic()
-    before = {name: taker.take(name) for name in twice} if window_s > 0 else {}
+    before = {name: taker.take(name, at_start=True) for name in twice} if window_s > 0 else {}
     samples = _sampled(taker, sampled, window_s if twice or sampled else 0.0, sleep)
     now = {name: taker.take(name) for name in names if name not in samples}
     return Readings(
@@ -167,13 +169,15 @@ class _Taker:
         self._own = own
         self._extensions: dict[str, str | None] = {}
 
-    def take(self, name: str, params: Mapping[str, Any] | None = None) -> Rows | NotVisible:
+    def take(self, name: str, params: Mapping[str, Any] | None = None, *, at_start: bool = False) -> Rows | NotVisible:
         source = SOURCES[name]
         if source.primary_only and self._identity.in_recovery:
             return NotVisible(source.what, "the server is a standby; ask its primary")
         query = next((query for since, query in source.queries if self._identity.server_version_num >= since), None)
         if query is None:
             return NotVisible(source.what, f"server version {self._identity.server_version_num} does not show it")
+        if at_start and source.at_start:
+            query = source.at_start
         home = self._home(source.extension) if source.extension else None
         if source.extension and home is None:
             missing = f"the extension {source.extension} is not created in this database"

@@ -190,3 +190,18 @@ SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes FROM pg_ls_tmp
 SELECT current_setting('data_directory') AS path, current_setting('port') AS port,
        extract(epoch FROM pg_postmaster_start_time())::bigint AS started_at,
        inet_server_addr() IS NULL OR inet_server_addr() <<= inet '127.0.0.0/8' OR inet_server_addr() = inet '::1' AS here
+
+-- name: read_tables_at_start
+-- The counters of read_tables, of the tables that have any: past pg_stat_user_tables, which works out far more.
+SELECT c.oid::bigint AS relid, s.seq_scan, s.seq_tup_read, s.idx_scan, s.inserted, s.updated, s.deleted, s.hot_updated
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN (SELECT i.indrelid, sum(pg_stat_get_numscans(i.indexrelid))::bigint AS scans FROM pg_index i
+           GROUP BY i.indrelid) x ON x.indrelid = c.oid
+CROSS JOIN LATERAL (
+    SELECT pg_stat_get_numscans(c.oid) AS seq_scan, pg_stat_get_tuples_returned(c.oid) AS seq_tup_read,
+           coalesce(x.scans, 0) AS idx_scan, pg_stat_get_tuples_inserted(c.oid) AS inserted,
+           pg_stat_get_tuples_updated(c.oid) AS updated, pg_stat_get_tuples_deleted(c.oid) AS deleted,
+           pg_stat_get_tuples_hot_updated(c.oid) AS hot_updated) s
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+  AND s.seq_scan + s.idx_scan + s.inserted + s.updated + s.deleted > 0

@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,12 @@ TABLES = 10_000
 STATEMENTS = 5_000
 WINDOW_S = 3.0
 _BATCH = 200
-_TABLE = "CREATE TABLE public.many_{number} (id bigint PRIMARY KEY, body text);"
+_TABLE = """
+CREATE TABLE public.many_{number} (id bigint PRIMARY KEY, body text);
+INSERT INTO public.many_{number} VALUES (1, 'one');
+"""
 _READ = "SELECT body FROM public.many_{number} WHERE id = 1"
+_PID = "SELECT pid FROM pg_stat_activity WHERE application_name = 'stanch-diagnose'"
 _OURS = """
 SELECT coalesce(max(s.max_exec_time), 0)::float8, sum(s.calls)::int
 FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname = 'stanch_diagnose'
@@ -52,12 +57,18 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one `stanch diagnose` as a process. own_s: wall time without the window."""
+    """Of one `stanch diagnose` as a process. own_s: wall time without the window.
+
+    processor_s, server_processor_s: what the command and the server's session for it used of the processor, which
+    other work on the machine does not lengthen.
+    """
 
     tables: int
     statements: int
     window_s: float
     own_s: float
+    processor_s: float
+    server_processor_s: float
     peak_mib: float
     slowest_query_ms: float
     queries: int
@@ -78,12 +89,21 @@ def cost(server: TroubledServer, tables: int, statements: int) -> Cost:
     _fill(server, tables, statements)
     with server.superuser() as admin:
         before = admin.execute("SELECT count(*) FROM pg_stat_statements").fetchone()
-    seconds, peak_mib = _process(server.dsn("diagnose"))
+    with _session_watched(server) as used:
+        seconds, processor_s, peak_mib = _process(server.dsn("diagnose"))
     with server.superuser() as admin:
         found = admin.execute(_OURS).fetchone()
     slowest, calls = found or (0.0, 0)
     return Cost(
-        tables, before[0] if before else 0, WINDOW_S, round(seconds - WINDOW_S, 2), peak_mib, round(slowest, 1), calls
+        tables=tables,
+        statements=before[0] if before else 0,
+        window_s=WINDOW_S,
+        own_s=round(seconds - WINDOW_S, 2),
+        processor_s=processor_s,
+        server_processor_s=round(max(used, default=0.0), 2),
+        peak_mib=peak_mib,
+        slowest_query_ms=round(slowest, 1),
+        queries=calls,
     )
 
 
@@ -101,8 +121,8 @@ def _fill(server: TroubledServer, tables: int, statements: int) -> None:
             session.execute(_READ.format(number=number))
 
 
-def _process(dsn: str) -> tuple[float, float]:
-    """Wall seconds and peak MiB of the command itself."""
+def _process(dsn: str) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds and peak MiB of the command itself."""
     command = [sys.executable, "-m", "service.cli", "diagnose", "--dsn", dsn, "--window", str(WINDOW_S), "--json"]
     with tempfile.TemporaryFile() as answer:
         began = time.perf_counter()
@@ -112,7 +132,31 @@ def _process(dsn: str) -> tuple[float, float]:
         seconds = time.perf_counter() - began
         answer.seek(0)
         json.loads(answer.read())  # a run that failed has no cost
-    return seconds, round(used.ru_maxrss / 1024, 1)
+    return seconds, round(used.ru_utime + used.ru_stime, 2), round(used.ru_maxrss / 1024, 1)
+
+
+@contextmanager
+def _session_watched(server: TroubledServer) -> Iterator[list[float]]:
+    """Processor seconds of the server process that answers us, looked at again and again until it has gone."""
+    over = threading.Event()
+    used: list[float] = []
+
+    def watch() -> None:
+        with server.superuser() as admin:
+            while not over.wait(0.02):
+                found = admin.execute(_PID).fetchone()
+                if found is not None:
+                    with suppress(OSError):
+                        fields = Path(f"/proc/{found[0]}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+                        used.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield used
+    finally:
+        over.set()
+        watching.join(timeout=10)
 
 
 @contextmanager
@@ -186,6 +230,7 @@ def _cost_lines(spent: Cost | None) -> Iterator[str]:
         return
     yield f"{spent.tables} tables, {spent.statements} statements, window {spent.window_s:.0f} s:"
     yield f"  {spent.own_s:.2f} s besides the window, {spent.peak_mib:.0f} MiB at most"
+    yield f"  processor: {spent.processor_s:.2f} s here, {spent.server_processor_s:.2f} s on the server"
     yield f"  {spent.queries} queries, the slowest {spent.slowest_query_ms:.0f} ms on the server"
 
 

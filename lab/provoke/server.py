@@ -30,6 +30,7 @@ SETTINGS = {
     "autovacuum": "on",
     "autovacuum_naptime": "2147483s",
     "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.max": "10000",
     "wal_level": "logical",
     "max_prepared_transactions": "10",
     "max_connections": "60",
