@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -524,7 +524,7 @@ REASONS: Mapping[str, str] = {
     "too_risky": "Too risky",
     "already_fixed": "Already fixed",
 }
-NOTE_CHARS = 900
+NOTE_CHARS, FIELD_CHARS = 900, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,7 +545,6 @@ class Field:
 
     name: str
     value: str
-    limit: int = field(default=1000)
 
 
 def _modal(callback_id: str, title: str, metadata: str, blocks: Sequence[Block], submit: str = "") -> dict[str, Any]:
@@ -595,11 +594,12 @@ def edit_modal(origin: Origin, fields: Sequence[Field]) -> dict[str, Any]:
     inputs: list[Block] = [
         {
             "type": "input",
-            "block_id": f"p_{one.name}",
+            "block_id": f"p_{one.name[:200]}",
+            "optional": not one.value,
             "label": _plain(line(one.name.replace("_", " "), 150)),
             "element": {
-                "type": "plain_text_input", "action_id": "v", "initial_value": one.value[: one.limit],
-                "max_length": one.limit,
+                "type": "plain_text_input", "action_id": "v", "initial_value": one.value[:FIELD_CHARS],
+                "max_length": FIELD_CHARS,
             },
         }
         for one in fields

@@ -16,9 +16,9 @@ import structlog
 from agent.events import HumanAsked
 from agent.machine import IllegalTransition
 from connectors.slack import messages
-from connectors.slack.messages import Field, Origin
+from connectors.slack.messages import FIELD_CHARS, Field, Origin
 from connectors.slack.people import Known, Stranger
-from connectors.slack.text import inert
+from connectors.slack.text import inert, visible
 from connectors.store.store import incident_from_row
 from connectors.unreachable import Unreachable
 from service.slack import payloads
@@ -142,7 +142,8 @@ class Clicks:
         who = self._people.known(team_id, place.user_id)
         stands = self._store(lambda: self._stands(request, value, channel, ts))
         if stands is None:
-            log.info("a slack request came twice", user=place.user_id)
+            # Delivered twice, or our own retry after a commit we never heard of: the person can tell, we cannot.
+            self._tell(place, "I have this click already. If the message does not change, press again.")
             return None
         incident_id = stands.incident_id
         if isinstance(who, Known) and isinstance(stands, Stands):
@@ -247,10 +248,15 @@ class Clicks:
         return ""
 
     def _turned_away(self, place: Place, sent: Pressed) -> bool:
+        """By what we know without asking anybody: the trigger does not wait."""
         who = self._people.known(sent.team_id, place.user_id)
         if isinstance(who, Stranger):
             self._refuse(place, sent.team_id, Refusal(who.why))
-        return isinstance(who, Stranger)
+            return True
+        if not any(one.person == who.person for one in self._policy.approvers):
+            self._refuse(place, sent.team_id, Refusal("you are not on the approver list"), person=who.person)
+            return True
+        return False
 
     def fill_edit(self, request: str, sent: Pressed, view_id: str) -> None:
         """The parameters come from the store, so they come after the modal."""
@@ -262,7 +268,7 @@ class Clicks:
                 self._slack.update_view(view_id, messages.told_modal("This cannot be edited by you, or not from here."))
                 return
             params = self._store(lambda: self._params(found[1]))
-            fields = [Field(name, _as_text(old)) for name, old in params.items() if name not in FIXED]
+            fields = [Field(name, _as_text(old)) for name, old in params.items() if _can_be_typed(name, old)]
             origin = Origin(value, channel, ts)
             view = messages.edit_modal(origin, fields) if fields else messages.told_modal("Nothing here can be edited.")
             self._slack.update_view(view_id, view)
@@ -504,6 +510,14 @@ def _as_text(value: object) -> str:
             return "true" if value else "false"
         case _:
             return str(value)
+
+
+def _can_be_typed(name: str, value: object) -> bool:
+    """Whether one line of text says all of it, so that what is left as it was comes back as it was."""
+    text = _as_text(value)
+    divided = not isinstance(value, list) or [part for part in text.split(",") if part] == value
+    plain = text == text.strip() and visible(text) == text
+    return name not in FIXED and divided and plain and len(text) <= FIELD_CHARS
 
 
 def _typed(old: Mapping[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:

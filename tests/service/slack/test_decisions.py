@@ -11,6 +11,8 @@ import pytest
 from connectors.slack.client import Slack
 from connectors.slack.messages import self_test
 from lab.slack.workspace import BOT_TOKEN, CHANNEL, form, signed
+from service.slack.clicks import _can_be_typed, _typed
+from service.slack.payloads import NotOurs
 from service.steps.approve import expire
 from tests.service.slack.scene import ADA, BOB, RHEA, STRANGER, until
 
@@ -283,6 +285,31 @@ def test_an_edit_that_is_no_action_changes_nothing(scene: Scene) -> None:
     scene.submit(view_id, ADA, {"p_columns": {"v": {"value": ""}}, "p_table": {"v": {"value": "users"}}})
     until(lambda: "Not taken" in json.dumps(scene.workspace.views[view_id]))
     assert scene.world.approval_state(approval) == "pending"
+
+
+def test_who_may_not_decide_gets_no_modal(scene: Scene) -> None:
+    _, _, message = scene.waiting()
+    opened = len(scene.workspace.views)
+    for action in ("rem_deny", "rem_edit"):
+        before = len(scene.workspace.whispers(RHEA))
+        scene.press(message, action, RHEA)
+        assert "not on the approver list" in scene.answered(RHEA, before + 1)
+    assert len(scene.workspace.views) == opened
+
+
+@pytest.mark.parametrize("value", ["a,b", ["a,b"], ["a", ""], "x" * 1001, "hid\u200bden", " blank "])
+def test_a_parameter_that_one_line_cannot_say_is_not_offered(value: Any) -> None:
+    assert _can_be_typed("columns", value) is (value == "a,b")
+    assert not _can_be_typed("table", "orders")
+
+
+def test_what_is_typed_becomes_what_the_parameter_was() -> None:
+    old = {"columns": ["a"], "n": 3, "flag": True, "method": "btree"}
+    sent = {"columns": "a, b", "n": "-4", "flag": "false", "method": "gin"}
+    assert _typed(old, sent) == {"columns": ["a", "b"], "n": -4, "flag": False, "method": "gin"}
+    for wrong in ({"n": "1e3"}, {"flag": "yes"}, {"table": "x"}, {"other": "x"}):
+        with pytest.raises(NotOurs):
+            _typed(old, wrong)
 
 
 def test_the_test_button_says_who_somebody_is_here(scene: Scene) -> None:
