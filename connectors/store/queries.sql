@@ -682,3 +682,10 @@ FROM stanch.target_access ORDER BY target, connection
 
 -- name: skill_use
 SELECT skill, count(*) AS n FROM stanch.incident GROUP BY skill
+
+-- name: latest_audit
+-- Each change is noted, so the id says whether a page is up to date.
+SELECT max(id) AS id FROM stanch.audit
+
+-- name: latest_audit_of
+SELECT max(id) AS id FROM stanch.audit WHERE incident_id = %(incident)s

@@ -12,7 +12,7 @@ from service.pages.text import compact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-BUCKETS = 240
+BUCKETS = 140
 """Lowest and highest of each are drawn, so that a spike stays whatever the number of samples."""
 TABLE_ROWS = 12
 MOST_POINTS = 2000

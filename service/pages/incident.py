@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from service.context import Context
     from service.identity import Person
 
+SHARED_AGE_S = 1.0
+"""Each change has a key of its own; this long may the time that is left be old."""
+
 BUILD_PHASES = (
     ("initializing", "prepare"),
     ("waiting for writers before build", "wait for writers"),
@@ -39,14 +42,24 @@ BUILD_PHASES = (
 
 
 def read(tx: Transaction, held: Context, incident: Incident, person: Person) -> dict[str, Any]:
-    """Everything the templates of one incident need."""
-    whole = with_changes(tx, held, incident)
+    """Everything the templates of one incident need.
+
+    What is the same for everybody is put together once for the many pages that one event makes ask.
+    """
+    latest = (tx.one("latest_audit_of", incident=incident.id) or {}).get("id") or 0
+    key = ("incident", incident.id, incident.version, latest)
+    shared: dict[str, Any] = held.recent.get(key, SHARED_AGE_S, lambda: _shared(tx, held, incident))
     control = tx.one("control")
     paused = control if control is not None and control["paused"] else None
-    advice = _advice(tx, held, incident, whole["proposal"])
-    calls = held.ports.configuration.graph
-    return arrange(whole, advice, person, paused, version=incident.version) | {
-        "graph": graph(whole, calls),
+    card = decision.card(shared["incident"], shared["advice"], person, paused)
+    return {**shared, "card": card, "paused": paused, "version": latest}
+
+
+def _shared(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any]:
+    whole = with_changes(tx, held, incident)
+    return arrange(whole) | {
+        "advice": _advice(tx, held, incident, whole["proposal"]),
+        "graph": graph(whole, held.ports.configuration.graph),
         "similar": similar(tx, incident),
         "told": told(whole),
         "sealed": sealed(tx, incident),
@@ -75,20 +88,15 @@ def revision(tx: Transaction, held: Context, incident: Incident, person: Person,
     }
 
 
-def arrange(
-    whole: dict[str, Any], advice: Mapping[str, Any], person: Person, paused: Mapping[str, Any] | None, *, version: int
-) -> dict[str, Any]:
+def arrange(whole: dict[str, Any]) -> dict[str, Any]:
     """Pure: the same values give the same page."""
     progress = running(whole)
     return {
         "incident": whole,
-        "version": version,
         "live": IncidentState(whole["state"]) in OPEN_STATES,
         "heading": sentence.heading(whole),
         "lines": sentence.lines(whole),
         "badge": sentence.badge(whole["state"], whole["outcome"], progress["percent"] if progress else None),
-        "card": decision.card(whole, advice, person, paused),
-        "paused": paused,
         "progress": progress,
         "evidence": chart.panel(*evidence_drawn(whole)),
         "check_plot": chart.panel(*verification_drawn(whole)),

@@ -103,6 +103,7 @@ def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
         "missing": missing(tx.all("processes")),
         "quarantined": quarantined,
         "quarantined_more": quarantined == QUARANTINE_LISTED,
+        "version": (tx.one("latest_audit") or {}).get("id") or 0,
     }
 
 

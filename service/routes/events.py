@@ -71,8 +71,9 @@ def _session_check(request: Request, held: Context) -> Callable[[], Awaitable[bo
 async def follow(
     held: Context, number: int | None, still_known: Callable[[], Awaitable[bool]], heartbeat_s: float = HEARTBEAT_S
 ) -> AsyncIterator[str]:
-    """`changed` with the incident's version, first of all for what changed while nobody listened; `away` while the
-    store does not answer; a comment as heartbeat. Ends when the session does. number None: any incident.
+    """`changed` with the version that a page served now would have, first of all for what changed while nobody
+    listened; `away` while the store does not answer; a comment as heartbeat. Ends when the session does. number None:
+    any incident.
     """
     with held.broadcast.follow("*" if number is None else str(number)) as changed:
         yield f"retry: 2000\n{await _event(held, number)}"
@@ -89,14 +90,14 @@ async def follow(
 
 async def _event(held: Context, number: int | None) -> str:
     try:
-        version = 0 if number is None else await run_in_threadpool(_version, held, number)
+        version = await run_in_threadpool(_version, held, number)
     except Unreachable:
         return "event: away\ndata: {}\n\n"
     return f'event: changed\ndata: {{"version": {version}}}\n\n'
 
 
-def _version(held: Context, number: int) -> int:
-    """0 for an incident that is not there. The connection goes back at once."""
+def _version(held: Context, number: int | None) -> int:
+    """The newest audit row's id, for each change is noted there; 0 without one. The connection goes back at once."""
     with held.ports.store.transaction() as tx:
-        incident = tx.incident(number)
-    return incident.version if incident else 0
+        row = tx.one("latest_audit") if number is None else tx.one("latest_audit_of", incident=number)
+    return (row or {}).get("id") or 0

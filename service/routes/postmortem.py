@@ -135,7 +135,8 @@ def version(request: Request, held: Held, person: SomePerson, key: str, revision
     if found is None or revision not in edits:
         return no_incident(request, held, person)
     before = edits[revision - 1]["body"] if revision - 1 in edits else ""
-    values: dict[str, Any] = {"key": found.key, "edit": _told(edits[revision]), "changed": _changed(before, edits[revision]["body"])}
+    changed = _changed(before, edits[revision]["body"])
+    values: dict[str, Any] = {"key": found.key, "edit": _told(edits[revision]), "changed": changed}
     return page("postmortem_version.html", person, csrf_of(request, held), **values)
 
 
@@ -183,9 +184,7 @@ def _conflict(request: Request, held: Context, person: Person, key: str, text: s
     if newest is None:
         why = "The form named a version that does not exist; save again."
         return _form(request, held, person, key, text, 0, why=why, code=status.HTTP_409_CONFLICT)
-    why = (
-        f"{newest['person']} saved revision {newest['revision']} meanwhile. Put the two together."
-    )
+    why = f"{newest['person']} saved revision {newest['revision']} meanwhile. Put the two together."
     return _form(
         request, held, person, key, text, newest["revision"], why=why, code=status.HTTP_409_CONFLICT,
         theirs=newest["body"],

@@ -150,15 +150,29 @@
       return new uPlot(options(group.dataset.charts, box, found, one, box.clientWidth, from, to), [one.times, one.values], box);
     }));
   };
+  // What one can look closer at is fetched when it comes into sight; until then the page's own drawing stands there.
+  let library = null;
+  const drawing = () => library ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = main.dataset.uplot;
+    script.onload = done;
+    script.onerror = failed;
+    document.head.append(script);
+  });
   const load = async () => {
-    if (!main.querySelector("[data-charts]")) return;
     try {
-      const answer = await fetch(main.dataset.series, { credentials: "same-origin" });
+      const [answer] = await Promise.all([fetch(main.dataset.series, { credentials: "same-origin" }), drawing()]);
       if (!answer.ok) return;
       data = await answer.json();
     } catch { return; /* the page's own drawing stays */ }
     all("[data-charts]", main).forEach(draw);
   };
+  const seen = new IntersectionObserver((entries) => {
+    const inSight = entries.filter((entry) => entry.isIntersecting);
+    inSight.forEach((entry) => seen.unobserve(entry.target));
+    if (inSight.length) load();
+  });
+  const watch = (from) => all("[data-charts]", from).forEach((group) => seen.observe(group));
   const redraw = () => { if (data) all("[data-charts]", main).forEach(draw); };
 
   // --- Graph: laid out by dagre, drawn by us, with text that is text ------------------------------------------------
@@ -214,11 +228,11 @@
   const graphs = (from) => all("[data-graph]", from).forEach(graph);
 
   graphs(main);
-  load();
+  watch(main);
   document.addEventListener("part", (event) => {
     const part = event.detail.part;
     graphs(part);
-    if (part.querySelector("[data-charts]")) load();
+    watch(part);
   });
   document.addEventListener("scheme", redraw);
   document.addEventListener("zone", redraw);

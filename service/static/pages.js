@@ -230,8 +230,14 @@
   };
   const listen = () => {
     source = new EventSource(main.dataset.events);
-    source.addEventListener("open", () => { lost = false; poll(0); });
-    source.addEventListener("changed", () => { lost = false; refresh(); });
+    source.addEventListener("open", () => poll(0));
+    source.addEventListener("changed", (event) => {
+      const version = String(JSON.parse(event.data).version);
+      const news = lost || !live.hidden || version !== main.dataset.version;
+      lost = false;
+      main.dataset.version = version;
+      if (news) refresh();
+    });
     source.addEventListener("away", () => { lost = true; say("Not up to date: the store does not answer"); poll(5000); });
     source.addEventListener("error", () => {
       lost = true;

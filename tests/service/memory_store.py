@@ -167,8 +167,8 @@ class MemoryTransaction:
             conclusion = row["working"].get("conclusion")
             if conclusion is None or row["id"] >= incident or row["state"] not in {"resolved", "closed"}:
                 continue
-            same = {"same_alert": row["labels"].get("alertname") == alertname, "same_service": row["service"] == service,
-                    "same_cause": conclusion["cause"] == cause}  # fmt: skip
+            same = {"same_alert": row["labels"].get("alertname") == alertname,
+                    "same_service": row["service"] == service, "same_cause": conclusion["cause"] == cause}  # fmt: skip
             if same["same_alert"] or same["same_cause"]:
                 found.append({**row, **same, "cause": conclusion["cause"], "seconds": None})
         return found[:limit]
@@ -250,6 +250,12 @@ class MemoryTransaction:
 
     def _api_tokens_of(self, person: str) -> list[Row]:
         return self._of("api_token", person=person)
+
+    def _latest_audit(self) -> list[Row]:
+        return [{"id": max((row["id"] for row in self.tables["audit"]), default=None)}]
+
+    def _latest_audit_of(self, incident: int) -> list[Row]:
+        return [{"id": max((row["id"] for row in self._of("audit", incident_id=incident)), default=None)}]
 
     def _skill_counts(self) -> list[Row]:
         return self.tables["skill_count"]

@@ -23,7 +23,7 @@ async def _next(events: AsyncIterator[str]) -> str:
     return await asyncio.wait_for(anext(events), 20)
 
 
-def test_a_change_is_told_with_the_incidents_version(tmp_path: Path) -> None:
+def test_a_change_is_told_with_the_version_that_a_page_served_now_would_have(tmp_path: Path) -> None:
     store = story("awaiting_approval")
     held = context(store, tmp_path)
 
@@ -31,14 +31,15 @@ def test_a_change_is_told_with_the_incidents_version(tmp_path: Path) -> None:
         held.broadcast.bind(asyncio.get_running_loop())
         events = follow(held, 1, _known)
         told = [await _next(events)]
-        store.tables["incident"][0]["version"] = 9
+        store.add("audit", id=9, incident_id=1)
+        store.add("audit", id=10, incident_id=2)
         held.broadcast.tell("2")
         held.broadcast.tell("1")
         told.append(await _next(events))
         return told
 
     first, second = asyncio.run(listen())
-    assert first.endswith('event: changed\ndata: {"version": 3}\n\n')
+    assert first.endswith('event: changed\ndata: {"version": 4}\n\n')
     assert second == 'event: changed\ndata: {"version": 9}\n\n'
 
 

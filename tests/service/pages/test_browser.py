@@ -326,7 +326,9 @@ def _spoil(store: MemoryStore, text: str) -> None:
         one["summary"] = text
     for one in store.tables["audit"]:
         one["data"]["note"], one["actor"] = text, text
-    store.tables["postmortem_edit"][0]["body"] = f"{text[:20_000]}\n\n[a]({text[:5_000]}) ![b](https://evil.example/y) <b onclick=x>"
+    store.tables["postmortem_edit"][0]["body"] = (
+        f"{text[:20_000]}\n\n[a]({text[:5_000]}) ![b](https://evil.example/y) <b onclick=x>"
+    )
     store.tables["change"][0]["service"] = text
 
 
