@@ -12,7 +12,7 @@ import pytest
 import yaml
 from fastapi import HTTPException
 from pydantic import SecretStr
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from connectors.pagerduty.memory import Account
 from service.routes.webhooks.door import read_body
@@ -257,7 +257,6 @@ def test_a_sender_who_hangs_up_is_no_error_of_ours(every: App) -> None:
     with pytest.raises(HTTPException) as refused:
         asyncio.run(read_body(gone, every.held))
     assert refused.value.status_code == 400
-    assert ClientDisconnect.__mro__
 
 
 def test_the_openapi_document_has_every_hook(every: App) -> None:
