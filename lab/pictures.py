@@ -41,6 +41,17 @@ PAGE = (
     " white-space: pre-wrap}}</style><body><pre><span>$ make demo</span>\n{code}</pre>"
 )
 
+OTHERS = (
+    ("/", "overview", 1240),
+    ("/incidents", "incidents", 420),
+    ("/i/{key}/postmortem", "postmortem", 1500),
+    ("/audit?verify=1", "audit", 1100),
+    ("/skills", "skills", 560),
+    ("/skills/postgres-missing-index", "skill", 1300),
+    ("/settings", "settings", 1300),
+)
+"""Address, name and height of the pages beside the incident's own."""
+
 
 class Camera:
     """Headless Chromium; each picture in a profile of its own."""
@@ -80,7 +91,9 @@ def make(out: Path) -> None:
         story.plain()
         story.under(summary(run), "bold")
         shoot(camera, lab, run.incident["id"], "over")
-        camera.take(f"{lab.stack.login_url}&next=/", "overview.png", width=1280, height=900)
+        for path, name, height in OTHERS:
+            address = f"{lab.stack.login_url}&next={path.format(key=run.incident['id'])}"
+            camera.take(address, f"{name}.png", width=1280, height=height)
     text = console.export_html(theme=THEME, code_format=PAGE)
     with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as page:
         page.write(text)
