@@ -32,6 +32,7 @@ from connectors.target.session import (
     translated,
     verbatim,
 )
+from guardrails.sql.identifier import UnusableName, qualified
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.parse import one_statement
 
@@ -59,17 +60,20 @@ class AdvisorSession:
 
     def __init__(self, dsn: str, name: str = "the database of --dsn") -> None:
         self._name = name
-        with translated(name):
-            self._connection: Connection = connect(dsn, name, APPLICATION, SETTINGS)
-            self._hypopg = self._extension("hypopg")
-            trigrams = self._extension("pg_trgm")
-            self._user: str = self._rows("whoami")[0]["user"]
-        self.extensions = Extensions(pg_trgm=trigrams)
         self._profiles: dict[tuple[str, str], TableProfile | NotVisible] = {}
         self._homes: dict[tuple[str, str | None], str | None] = {}
         self._live: dict[Definition, _Hypothetical] = {}
         self._refused: set[Definition] = set()
-        self._writes = self._writes_seen()
+        self._connection: Connection = connect(dsn, name, APPLICATION, SETTINGS)
+        try:
+            with translated(name):
+                self._hypopg = self._extension("hypopg")
+                self.extensions = Extensions(pg_trgm=self._extension("pg_trgm"))
+                self._user: str = self._rows("whoami")[0]["user"]
+            self._writes = self._writes_seen()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +153,11 @@ class AdvisorSession:
         columns = self._rows("profile_columns", {"relids": relids, "largest": largest})
         indexes = self._rows("profile_indexes", {"relids": relids})
         for schema, name in wanted:
-            self._profiles[schema, name] = NotVisible(f"table {name}", "the catalog has no such table")
+            why = "the catalog has no such table, or its name cannot be shown as it is"
+            self._profiles[schema, name] = NotVisible(f"table {name}", why)
         for relation in relations:
+            if not _writable(relation):
+                continue
             profile = _profile(
                 relation,
                 [column for column in columns if column["relid"] == relation["relid"]],
@@ -250,6 +257,15 @@ class _Hypothetical:
     relid: int
     name: str
     bytes: int
+
+
+def _writable(relation: Mapping[str, Any]) -> bool:
+    """Whether the table's full name can be written so that a person reads what PostgreSQL reads."""
+    try:
+        qualified(relation["schema"], relation["table"])
+    except UnusableName:
+        return False
+    return True
 
 
 def _has_parameters(text: str) -> bool:

@@ -18,7 +18,7 @@ from agent.database.advisor.statement import folded
 from agent.database.rewrite import NotSure, comparison
 from agent.database.snapshot import Comparison, NotVisible, Plan, WhatIf
 from connectors.target.session import Connection, row, rows, statement
-from guardrails.sql.identifier import literal, qualified, quoted
+from guardrails.sql.identifier import UnusableName, literal, qualified, quoted
 from guardrails.sql.lex import Token, Unreadable, normal_text
 from guardrails.sql.parse import one_statement
 from guardrails.sql.readonly import check_readonly
@@ -144,7 +144,10 @@ def _qualified(connection: Connection, text: str, user: str | None) -> str | Not
         start = starts.get(int(node.this.meta["start"]))
         if schema is None or start is None:
             return NotVisible("the plan", f"it is open which schema the table {name} is in")
-        pieces += [text[position:start], quoted(schema), "."]
+        try:
+            pieces += [text[position:start], quoted(schema), "."]
+        except UnusableName as error:
+            return NotVisible("the plan", str(error))
         position = start
     return "".join([*pieces, text[position:]])
 

@@ -235,6 +235,18 @@ def test_a_hostile_text_is_refused_before_it_is_parsed(dsn: str, text: str) -> N
     assert "could not be parsed" in found.why
 
 
+def test_a_table_whose_name_cannot_be_shown_gets_no_advice_and_breaks_nothing(
+    session: AdvisorSession, admin: psycopg.Connection
+) -> None:
+    admin.execute('CREATE SCHEMA "odd\u202e"')
+    admin.execute('CREATE TABLE "odd\u202e".hidden AS SELECT g AS a FROM generate_series(1, 5000) g')
+    try:
+        advice = advised(session, "SELECT * FROM hidden WHERE a = 5")
+        assert (advice.indexes, "invisible" in advice.reason) == ((), True)
+    finally:
+        admin.execute('DROP SCHEMA "odd\u202e" CASCADE')
+
+
 def test_a_server_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         AdvisorSession("host=127.0.0.1 port=1 user=x password=secret", "shop")
