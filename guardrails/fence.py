@@ -249,11 +249,15 @@ BEGIN
   THEN
     RAISE EXCEPTION 'the fence refuses this command to %', session_user USING ERRCODE = 'insufficient_privilege';
   END IF;
+  IF named IN ('all', 'current_user', 'current_role', 'session_user', 'user', 'public', 'none') THEN
+    RAISE EXCEPTION '% is no role by name', named USING ERRCODE = 'insufficient_privilege';
+  END IF;
   IF left(named, 1) = '"' THEN
     named := replace(substr(named, 2, length(named) - 2), '""', '"');
   END IF;
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = named
-             AND (rolsuper OR rolname IN ({_literals((self.diagnose, *self._writing))}))) THEN
+  IF command LIKE 'ALTER ROLE %' AND NOT EXISTS (
+    SELECT FROM pg_roles WHERE rolname = named AND NOT rolsuper
+      AND rolname NOT IN ({_literals((self.diagnose, *self._writing))})) THEN
     RAISE EXCEPTION 'the fence keeps the settings of %', named USING ERRCODE = 'insufficient_privilege';
   END IF;
   EXECUTE command;

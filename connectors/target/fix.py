@@ -21,7 +21,16 @@ from connectors.target.command import Command, answered_nothing, lift_interrupti
 from connectors.target.diagnose import read_identity
 from connectors.target.progress import Course
 from connectors.target.readback import Since, observed
-from connectors.target.session import Connection, application_name, connect, row, rows, translated, verbatim
+from connectors.target.session import (
+    HIDDEN_FROM_US,
+    Connection,
+    application_name,
+    connect,
+    row,
+    rows,
+    translated,
+    verbatim,
+)
 from connectors.target.watchdog import Vitals, Watchdog, statements_schema, vitals
 from connectors.unreachable import Unreachable
 from guardrails.index_action import (
@@ -372,8 +381,13 @@ class FixConnection:
         if approved.action.strongest < Mode.SHARE_UPDATE_EXCLUSIVE:
             return None
         with contextlib.suppress(Unreachable), translated(self._name):
-            schema = statements_schema(self._open())
-            return _Watch(Watchdog(terms.bounds, vitals(self._open(), 0, schema)), schema)
+            connection = self._open()
+            schema = statements_schema(connection)
+            try:
+                before = vitals(connection, 0, schema)
+            except HIDDEN_FROM_US:  # a server that lets nobody read pg_stat_statements still shows who waits
+                schema, before = None, vitals(connection, 0, None)
+            return _Watch(Watchdog(terms.bounds, before), schema)
         return None
 
     def _watch(
@@ -393,14 +407,16 @@ class FixConnection:
             try:
                 with translated(self._name):
                     seen = course.now(self._open(), command.pid, relids[0] if relids else 0)
-                    if watch is not None and now - looked_at >= WATCH_EVERY_S:
-                        looked_at = now
-                        watch.look(self._open(), command)
                 silent_since = now
             except Unreachable as error:
                 if now - silent_since > SILENCE_LIMIT_S:
                     return "unknown", f"the target has not answered for {SILENCE_LIMIT_S:.0f} s: {error.why}"
                 continue
+            if watch is not None and now - looked_at >= WATCH_EVERY_S:
+                looked_at = now
+                # What cannot be looked at any more is no sign that the target is gone: progress was just read.
+                with contextlib.suppress(Unreachable), translated(self._name):
+                    watch.look(self._open(), command)
             blocked_since = (blocked_since or now) if seen is not None and seen.blocked_by else None
             if blocked_since is not None and now - blocked_since > self._blocked_limit_s:
                 command.cancel("after waiting too long for another session")
