@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 TIMELINE_ROWS = 20
 """Lines of one timeline message; a full one is never touched again."""
-NOT_TOLD = frozenset({"Progress", "VerificationSampled", "DecisionRefused", "EditRefused"})
-"""Whoever may not decide must not be able to fill a thread either; the page and the audit have every refusal."""
+NOT_TOLD = frozenset({"Progress", "DecisionRefused", "EditRefused", "PostmortemWritten"})
+"""Whoever may not decide must not be able to fill a thread either: the page and the audit have every refusal. A
+postmortem is posted itself.
+"""
 FROZEN = frozenset(Stage) - WAITING - {Stage.APPROVED, Stage.EXECUTING, Stage.VERIFYING, Stage.SUPERSEDED}
 """What such a message says was true when it was sent, and stays."""
 ENDED_BADLY = frozenset({ExecutionState.FAILED, ExecutionState.ABORTED})
@@ -208,7 +210,7 @@ def told_rows(whole: Mapping[str, Any]) -> tuple[tuple[datetime, str, str], ...]
     return tuple(
         (moment(row["at"]), row["actor"], row["note"])
         for row in whole["timeline"]
-        if row["note"] and (row["action"] not in NOT_TOLD or row["to"])
+        if row["note"] and row["action"] not in NOT_TOLD and (row["action"] != "VerificationSampled" or row["to"])
     )
 
 
