@@ -226,25 +226,22 @@ class Search:
         loses_hot = _UPDATED_COLUMN_PENALTY if definition.named_columns() & updated else 0.0
         return loses_hot + (_COVERING_PENALTY if definition.include else 0.0)
 
-    def _bytes(self, definition: Definition) -> int | None:
+    def size(self, definition: Definition) -> int | None:
+        """HypoPG's estimate or ours, whichever is less: HypoPG knows of no deduplication."""
         profile = self.profiles[definition.schema, definition.table]
         sizes = [estimate.size_bytes(definition, profile, self.demands)]
         if profile.kind != "p":
-            sizes.append(self._sizes.get(definition))  # HypoPG knows of no deduplication
+            sizes.append(self._sizes.get(definition))
         return min((size for size in sizes if size is not None), default=None)
-
-    def size(self, definition: Definition) -> int | None:
-        """HypoPG's estimate where it was asked for the index, else ours."""
-        return self._bytes(definition)
 
     def _room(self, definition: Definition) -> int:
         """What it takes once it is limited to a rare state, where it will be."""
-        whole = self._bytes(definition) or estimate.PAGE_BYTES
-        sizes = [self._bytes(part) or whole for part in parts(definition, self.demands)]
+        whole = self.size(definition) or estimate.PAGE_BYTES
+        sizes = [self.size(part) or whole for part in parts(definition, self.demands)]
         return max(estimate.PAGE_BYTES, min([whole, *(size for size in sizes if size * PART_SAVES <= whole)]))
 
     def _fits(self, config: Sequence[Definition], max_bytes: int | None) -> bool:
-        return max_bytes is None or sum(self._bytes(d) or 0 for d in config) <= max_bytes
+        return max_bytes is None or sum(self._room(d) for d in config) <= max_bytes
 
     def _pruned(self, config: tuple[Definition, ...]) -> tuple[Definition, ...]:
         """Without those that later ones made superfluous; nothing when all of it is not worth having."""
@@ -300,7 +297,7 @@ class Search:
         for definition in config:
             without = self.trial(one for one in config if one != definition)
             if whole is not None and without is not None:
-                size = self._bytes(definition)
+                size = self.size(definition)
                 chosen.append(Chosen(definition, size, True, without.cost, whole.cost))
         return chosen
 
