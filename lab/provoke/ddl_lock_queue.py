@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from lab.provoke.scenario import Scenario, running
+from lab.provoke.scenario import IMPATIENT, LASTS_S, Scenario, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def _waiting(server: TroubledServer) -> Iterator[None]:
         stack.enter_context(running(*(lambda one=one: one.execute(_READ) for one in readers)))
         stack.callback(server.calm)
         server.until("SELECT count(*) = 6 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        time.sleep(1.0)
+        time.sleep(LASTS_S)
         yield
 
 
@@ -49,12 +49,14 @@ def _at_work(server: TroubledServer) -> Iterator[None]:
         )
         stack.callback(server.calm)
         server.until("SELECT count(*) = 5 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        time.sleep(1.0)
+        time.sleep(LASTS_S)
         yield
 
 
 _NOT = ("idle_in_transaction", "row_lock_pile_up", "runaway_query")
 SCENARIOS = (
-    Scenario("ddl_lock_queue", "DDL waits for an idle reader; five readers queue behind it", _waiting, _NOT),
-    Scenario("ddl_lock_queue", "DDL works on a table; five readers wait for it", _at_work, _NOT),
+    Scenario(
+        "ddl_lock_queue", "DDL waits for an idle reader; five readers queue behind it", _waiting, _NOT, limits=IMPATIENT
+    ),
+    Scenario("ddl_lock_queue", "DDL works on a table; five readers wait for it", _at_work, _NOT, limits=IMPATIENT),
 )

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from lab.provoke.scenario import Scenario, running
+from lab.provoke.scenario import IMPATIENT, LASTS_S, Scenario, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def _forgotten(server: TroubledServer) -> Iterator[None]:
         stack.enter_context(running(*(lambda one=one: one.execute(_TAKE) for one in waiting)))
         stack.callback(server.calm)
         server.until("SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        time.sleep(1.0)
+        time.sleep(LASTS_S)
         yield
 
 
@@ -43,5 +43,6 @@ SCENARIOS = (
         "a prepared transaction holds a row that three others want",
         _forgotten,
         look_alikes=("idle_in_transaction", "row_lock_pile_up", "ddl_lock_queue", "old_xmin"),
+        limits=IMPATIENT,
     ),
 )

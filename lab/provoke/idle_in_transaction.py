@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from lab.provoke.scenario import Scenario, running
+from lab.provoke.scenario import IMPATIENT, LASTS_S, Scenario, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _forgotten(server: TroubledServer) -> Iterator[None]:
         stack.enter_context(running(*(lambda one=one: one.execute(_TAKE) for one in waiting)))
         stack.callback(forgetful.close)
         server.until("SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        time.sleep(1.0)  # an incident is one when it lasts
+        time.sleep(LASTS_S)
         yield
 
 
@@ -35,5 +35,6 @@ SCENARIOS = (
         "a session updates a row and goes idle; three others want the row",
         _forgotten,
         look_alikes=("row_lock_pile_up", "runaway_query", "ddl_lock_queue"),
+        limits=IMPATIENT,
     ),
 )

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from lab.provoke.scenario import Scenario, running
+from lab.provoke.scenario import IMPATIENT, LASTS_S, Scenario, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _slow(server: TroubledServer) -> Iterator[None]:
         )
         stack.callback(server.calm)
         server.until("SELECT count(*) = 5 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        time.sleep(1.0)  # an incident is one when it lasts
+        time.sleep(LASTS_S)
         yield
 
 
@@ -41,5 +41,6 @@ SCENARIOS = (
         "a batch holds a hot row while it runs on; five others want the row",
         _slow,
         look_alikes=("idle_in_transaction", "ddl_lock_queue", "runaway_query", "deadlocks"),
+        limits=IMPATIENT,
     ),
 )

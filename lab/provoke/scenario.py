@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LIMITS = Limits(disk_free_share=0.0)
 """The defaults, except that the disk of this machine is none of a scenario's business."""
+IMPATIENT = Limits(disk_free_share=0.0, lock_wait_s=0.3, blocking_idle_s=0.3)
+LASTS_S = 0.4
+"""For waits that are provoked one at a time: what lasts so long is one, and the tests need not wait for more."""
 
 
 @dataclass(frozen=True, slots=True)
