@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.database.finding import Finding, Judgement, proposed
+from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, megabytes, table_of
+from agent.database.index_change import PRIVILEGE, build, if_corrupting, megabytes, table_of
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
-from guardrails.action import UnknownAction
-from guardrails.index_action import CreateIndexConcurrently
 
 if TYPE_CHECKING:
-    from agent.database.finding import ProposedAction
     from agent.database.readings import Readings, Row
 
 NAME = "foreign_key_without_index"
@@ -29,7 +26,9 @@ def judge(readings: Readings) -> Judgement:
     if isinstance(tables, NotVisible):
         return (tables,)
     by_id = {row["relid"]: row for row in tables}
-    found = [_finding(key, by_id[key["relid"]], by_id[key["parent_relid"]]) for key in keys if _hurts(key, by_id)]
+    found = [
+        _finding(key, by_id[key["relid"]], by_id[key["parent_relid"]], readings) for key in keys if _hurts(key, by_id)
+    ]
     return tuple(found[:TOLD])
 
 
@@ -42,7 +41,7 @@ def _hurts(key: Row, tables: dict[int, Row]) -> bool:
     return bool(per_scan >= READ_PER_SCAN * max(1.0, key["rows"]) and child["seq_scan"] >= parent["deleted"] / 2)
 
 
-def _finding(key: Row, child: Row, parent: Row) -> Finding:
+def _finding(key: Row, child: Row, parent: Row, readings: Readings) -> Finding:
     name, above = table_of(key), f"{key['parent_schema']}.{key['parent']}"
     columns = ", ".join(shown(column, 63) for column in key["columns"])
     return Finding(
@@ -59,8 +58,9 @@ def _finding(key: Row, child: Row, parent: Row) -> Finding:
                 f" in full {child['seq_scan']} times, {child['seq_tup_read']} rows"
             ),
         ),
-        action=_index(key),
-        advice="Until it is built, delete fewer parent rows at a time. Never drop the foreign key instead.",
+        action=build(readings, key["schema"], key["table"], key["columns"]),
+        advice=if_corrupting(readings)
+        + "Until it is built, delete fewer parent rows at a time. Never drop the foreign key instead.",
         ruled_out=(
             "Not a query of the application's that wants an index: the reading is the foreign key's own check",
             "Not a lock: the deletes run, and take the time of the reading",
@@ -71,13 +71,6 @@ def _finding(key: Row, child: Row, parent: Row) -> Finding:
         diagram="",
         data={"foreign_key": dict(key), "child": dict(child), "parent": dict(parent)},
     )
-
-
-def _index(key: Row) -> ProposedAction | None:
-    try:
-        return proposed(CreateIndexConcurrently(key["schema"], key["table"], tuple(key["columns"])))
-    except UnknownAction:
-        return None
 
 
 CLASS = IncidentClass(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, megabytes, table_of
+from agent.database.index_change import CORRUPTING, PRIVILEGE, if_corrupting, megabytes, table_of
 from agent.database.readings import Readings, Row, number
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
@@ -25,8 +25,6 @@ FRESH_DENSITY = 0.9
 READ_AT_MOST_BYTES = 1_000_000_000
 """pgstatindex reads an index from end to end; a larger one is only estimated."""
 _TUPLE_BYTES = 8 + 4  # IndexTupleData and its line pointer
-_CORRUPTING = range(140_000, 140_004)
-"""REINDEX CONCURRENTLY of 14.0 to 14.3 can corrupt an index silently (fixed in 14.4)."""
 
 
 def follow_up(readings: Readings, reader: TargetReader) -> Readings:
@@ -82,7 +80,7 @@ def _finding(row: Row, measured: float | None, readings: Readings) -> Finding:
     share = measured if measured is not None else estimated_density(row) or 0.0
     how = "measured by pgstatindex" if measured is not None else "estimated from rows and key widths, not measured"
     fresh_bytes = row["bytes"] * min(1.0, share / FRESH_DENSITY)
-    corrupting = readings.server_version_num in _CORRUPTING
+    corrupting = readings.server_version_num in CORRUPTING
     return Finding(
         incident_class=NAME,
         severity="notice",
@@ -96,7 +94,7 @@ def _finding(row: Row, measured: float | None, readings: Readings) -> Finding:
         ),
         action=None if corrupting else _rebuild(row),
         advice=(
-            "REINDEX CONCURRENTLY can corrupt indexes silently before 14.4: update the server first."
+            if_corrupting(readings)
             if corrupting
             else "Free disk space of twice the new size is needed while it runs. Where it comes back soon, rows are"
             " deleted in the order of the key and vacuum comes too seldom."

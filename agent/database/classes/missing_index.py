@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.database import missing_index, statements
-from agent.database.finding import Finding, Judgement, proposed
+from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import PRIVILEGE, megabytes
+from agent.database.index_change import PRIVILEGE, build, if_corrupting, megabytes
 from agent.database.reading_part import reading_part
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
-from guardrails.action import UnknownAction
-from guardrails.index_action import CreateIndexConcurrently
 
 if TYPE_CHECKING:
-    from agent.database.finding import ProposedAction
     from agent.database.missing_index import Candidate
     from agent.database.reader import TargetReader
     from agent.database.readings import Readings, Row
@@ -58,7 +55,7 @@ def judge(readings: Readings) -> Judgement:
     for row in rows:
         key = (row["schema"], row["table"], tuple(row["columns"]))
         if _falls(row) and key not in found:
-            found[key] = _finding(row, by_id[row["userid"], row["queryid"]])
+            found[key] = _finding(row, by_id[row["userid"], row["queryid"]], readings)
     return (*list(found.values())[:TOLD], *statements.unplanned(readings))
 
 
@@ -118,7 +115,7 @@ def _priced(statement: Ran, plan: Plan, candidate: Candidate, facts: TableFacts,
     }
 
 
-def _finding(row: Row, statement: Ran) -> Finding:
+def _finding(row: Row, statement: Ran, readings: Readings) -> Finding:
     name = f"{shown(row['schema'], 63)}.{shown(row['table'], 63)}"
     columns = ", ".join(shown(column, 63) for column in row["columns"])
     how = "tried with HypoPG" if row["validated"] else "by the planner's own estimates, not validated"
@@ -138,10 +135,11 @@ def _finding(row: Row, statement: Ran) -> Finding:
             ),
             f"The index would take {size}",
         ),
-        action=_index(row),
+        action=build(readings, row["schema"], row["table"], row["columns"]),
         advice=(
-            "After the build the statement's real time decides: where it is not better, drop the index again. Every"
-            " write of the table pays for it."
+            if_corrupting(readings)
+            + "After the build the statement's real time decides: where it is not better, drop the"
+            " index again. Every write of the table pays for it."
         ),
         ruled_out=(
             "Not an index that is there and not chosen: none leads with these columns",
@@ -153,13 +151,6 @@ def _finding(row: Row, statement: Ran) -> Finding:
         diagram="",
         data={"advice": dict(row), "statement": statement.as_data()},
     )
-
-
-def _index(row: Row) -> ProposedAction | None:
-    try:
-        return proposed(CreateIndexConcurrently(row["schema"], row["table"], tuple(row["columns"])))
-    except UnknownAction:
-        return None
 
 
 CLASS = IncidentClass(NAME, "a statement reads a big table for want of an index", ("statements",), judge, follow_up)

@@ -70,7 +70,8 @@ def _tables(plan: Plan) -> list[tuple[str, str]]:
 
 def _finding(row: Row, statement: Ran, plan: Plan, ratio: float) -> Finding:
     name = f"{shown(row['schema'], 63)}.{shown(row['table'], 63)}"
-    analyzed = f"{row['analyzed_age_s'] / 3600:.1f} h ago" if row["analyzed_age_s"] is not None else "never"
+    age_s = row["analyzed_age_s"]
+    analyzed = "of which none is on record" if age_s is None else f"{age_s / 3600:.1f} h ago"
     estimated = float(plan.root.get("Plan Rows", 0))
     return Finding(
         incident_class=NAME,
@@ -79,7 +80,7 @@ def _finding(row: Row, statement: Ran, plan: Plan, ratio: float) -> Finding:
         evidence=(
             f"The planner expects {estimated:.0f} rows of: {shown(statement.query, 120)}",
             f"It gave {statement.rows_per_call:.0f} rows a call, in {statement.calls} of {statement.mean_ms:.1f} ms",
-            f"{row['modified_since_analyze']} of {row['live_rows']} rows changed since ANALYZE, which was {analyzed}",
+            f"{row['modified_since_analyze']} of {row['live_rows']} rows changed since the last ANALYZE, {analyzed}",
         ),
         action=_analyze(row),
         advice=(

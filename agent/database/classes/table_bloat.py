@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.database.classes import autovacuum_starved, old_xmin
 from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import megabytes
+from agent.database.index_change import megabytes
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 from guardrails.action import UnknownAction
@@ -66,7 +66,8 @@ def _regclass(row: Row) -> str:
 def _finding(row: Row) -> Finding:
     dead, live = row["dead_rows"], row["live_rows"]
     name = f"{shown(row['schema'], 63)}.{shown(row['table'], 63)}"
-    vacuumed = f"{row['vacuumed_age_s'] / 60:.0f} min ago" if row["vacuumed_age_s"] is not None else "never"
+    age_s = row["vacuumed_age_s"]
+    vacuumed = "No vacuum is on record" if age_s is None else f"It was last vacuumed {age_s / 60:.0f} min ago"
     own = [option for option in row["options"] if option.split("=")[0] in _WHEN]
     set_so = f"the table's own settings: {shown(', '.join(own), 120)}" if own else "the server's settings"
     return Finding(
@@ -75,7 +76,7 @@ def _finding(row: Row) -> Finding:
         title=f"{name} holds {dead} dead rows beside {live} live ones",
         evidence=(
             f"{dead / max(1, dead + live):.0%} of its rows are dead (n_dead_tup), in {megabytes(row['bytes'])}",
-            f"It was last vacuumed {vacuumed}; when autovacuum is due follows from {set_so}",
+            f"{vacuumed}; when autovacuum is due follows from {set_so}",
         ),
         action=_vacuum(row),
         advice=(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.database import statements
 from agent.database.finding import Finding, Judgement, proposed
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import megabytes
+from agent.database.index_change import megabytes
 from agent.database.readings import settings
 from agent.database.role_settings import role_setting
 from agent.database.snapshot import NotVisible

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import DROP_PRIVILEGE, by_hand, drop, megabytes, table_of
+from agent.database.index_change import DROP_PRIVILEGE, by_hand, drop, megabytes, table_of
 from agent.database.readings import number
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import DROP_PRIVILEGE, by_hand, definition, drop, megabytes, table_of
+from agent.database.index_change import DROP_PRIVILEGE, by_hand, definition, drop, megabytes, table_of
 from agent.database.readings import Readings, Row, number
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from agent.database import statements
 from agent.database.finding import Finding, Judgement
 from agent.database.incident_class import IncidentClass
-from agent.database.index_drop import table_of
+from agent.database.index_change import table_of
 from agent.database.readings import hidden
 from agent.database.snapshot import NotVisible
 from agent.database.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.database.readings import Readings, Row
     from agent.database.statements import Ran
 
@@ -74,41 +76,57 @@ def _surge(readings: Readings) -> Surge | NotVisible | None:
     return max(grown, key=lambda one: (one.kind != "commits", one.per_s), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Guilty:
+    """Who does most of it, as far as it shows: share is of the statements that do such work."""
+
+    user: str | None
+    share: float
+    application: str | None
+    statement: Ran | None
+
+    def __str__(self) -> str:
+        if self.user is None:
+            return "nobody in particular"
+        named = f", application {shown(self.application, 63)}" if self.application else ""
+        return f"role {shown(self.user, 63)}{named}"
+
+
+def _guilty(surge: Surge, ran: tuple[Ran, ...], readings: Readings) -> _Guilty:
+    counted: Callable[[Ran], int] = (lambda one: one.calls) if surge.kind == "commits" else (lambda one: one.rows)
+    workers = [one for one in ran if _does(one, surge.kind)]
+    by_user = Counter[str]()
+    for one in workers:
+        by_user[one.user] += counted(one)
+    total = sum(by_user.values())
+    user = next((name for name, count in by_user.most_common(1) if count >= GUILTY_SHARE * total), None)
+    worst = max((one for one in workers if one.user == user), key=counted, default=None)
+    share = by_user[user] / total if user and total else 0.0
+    return _Guilty(user, share, _application(readings, user), worst)
+
+
 def _finding(surge: Surge, ran: tuple[Ran, ...], readings: Readings) -> Finding:
-    writers = Counter[str]()
-    for statement in ran:
-        if _does(statement, surge.kind):
-            writers[statement.user] += statement.calls if surge.kind == "commits" else statement.rows
-    user = next((name for name, count in writers.most_common(1) if count >= GUILTY_SHARE * sum(writers.values())), None)
-    worst = max(
-        (one for one in ran if one.user == user and _does(one, surge.kind)),
-        key=lambda one: one.calls if surge.kind == "commits" else one.rows,
-        default=None,
-    )
-    application = _application(readings, user)
+    guilty = _guilty(surge, ran, readings)
     table = _table(readings, surge.kind)
+    words = _WORDS[surge.kind]
     times = f"{surge.per_s / surge.before_per_s:.0f} times as many as" if surge.before_per_s >= 1 else "against none"
-    who = f"role {shown(user, 63)}" if user else "nobody in particular"
-    named = f", application {shown(application, 63)}" if application else ""
     evidence = [
-        (
-            f"{surge.count} {_WORDS[surge.kind].lower()} in {readings.window_s:.1f} s; {surge.before_per_s:.0f} a"
-            " second were the mean before"
-        )
+        f"{surge.count} {words.lower()} in {readings.window_s:.1f} s; before, {surge.before_per_s:.0f} a second"
     ]
     if table is not None:
         evidence.append(f"Most of them in {table_of(table)}: {table[surge.kind]}")
-    if worst is not None:
-        evidence.append(f"{worst.calls} calls, {worst.rows} rows: {shown(worst.query, 120)}")
-    if user:
-        evidence.append(f"{writers[user] / sum(writers.values()):.0%} of that work is of {who}{named}")
+    if guilty.statement is not None:
+        done = guilty.statement
+        evidence.append(f"{done.calls} calls, {done.rows} rows: {shown(done.query, 120)}")
+    if guilty.user:
+        evidence.append(f"{guilty.share:.0%} of that work is of {guilty}")
     return Finding(
         incident_class=NAME,
         severity="warning",
-        title=f"{_WORDS[surge.kind]} rose to {surge.per_s:.0f} a second, {times} before; {who}{named} does most of it",
+        title=f"{words} rose to {surge.per_s:.0f} a second, {times} before; {guilty} does most of it",
         evidence=tuple(evidence),
         action=None,
-        advice=_advice(surge.kind, user),
+        advice=_advice(surge.kind, guilty.user),
         ruled_out=(
             "Not slower writes: it is their number that grew",
             "Not one long statement only: the rate is of rows that are counted as they are committed",
@@ -121,10 +139,10 @@ def _finding(surge: Surge, ran: tuple[Ran, ...], readings: Readings) -> Finding:
             "kind": surge.kind,
             "per_s": surge.per_s,
             "before_per_s": surge.before_per_s,
-            "user": user,
-            "application": application,
+            "user": guilty.user,
+            "application": guilty.application,
             "table": table_of(table) if table is not None else None,
-            "statement": worst.as_data() if worst is not None else None,
+            "statement": guilty.statement.as_data() if guilty.statement is not None else None,
         },
     )
 

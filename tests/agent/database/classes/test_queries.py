@@ -85,6 +85,14 @@ def test_a_missing_index_is_proposed_as_the_action_that_builds_it() -> None:
     assert "HypoPG" in tried.evidence[1]
 
 
+@pytest.mark.parametrize(("version", "proposed"), [(140_003, False), (140_004, True), (180_000, True)])
+def test_no_index_is_built_where_it_would_be_corrupted(version: int, proposed: bool) -> None:
+    readings = taken(**a_second_of(BY_CUSTOMER, scan()), version=version)
+    (finding,) = findings(missing_index.judge(missing_index.follow_up(readings, shop())))
+    assert (finding.action is not None) is proposed
+    assert ("14.4" in finding.advice) is not proposed
+
+
 def test_an_index_that_the_planner_would_not_use_is_not_advised() -> None:
     assert advised(shop(WhatIf(5000.0, 9.0, 4_000_000, used=False))) == []
 

@@ -1,4 +1,4 @@
-"""The drop of an index as a typed action, and the words that go with it."""
+"""An index built or dropped, as a typed action, and the words that go with it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,38 @@ from typing import TYPE_CHECKING
 from agent.database.finding import ProposedAction, proposed
 from agent.database.text import shown
 from guardrails.action import UnknownAction
-from guardrails.index_action import DropIndexConcurrently
+from guardrails.index_action import CreateIndexConcurrently, DropIndexConcurrently
 from guardrails.sql.identifier import UnusableName, qualified
 
 if TYPE_CHECKING:
-    from agent.database.readings import Row
+    from collections.abc import Sequence
+
+    from agent.database.readings import Readings, Row
 
 PRIVILEGE = "membership in the role that owns the table"
 DROP_PRIVILEGE = f"{PRIVILEGE}; the target's fence lets only indexes of Stanch's be dropped unless it is drawn wider"
 DEFINITION_CHARS = 500
+CORRUPTING = range(140_000, 140_004)
+"""Server versions with the fault that 14.4 mended: CREATE INDEX and REINDEX CONCURRENTLY may lose entries."""
+
+
+def build(readings: Readings, schema: str, table: str, columns: Sequence[str]) -> ProposedAction | None:
+    """None on a server that would build it wrongly, and for names that no command could safely hold."""
+    if readings.server_version_num in CORRUPTING:
+        return None
+    try:
+        return proposed(CreateIndexConcurrently(schema, table, tuple(columns)))
+    except UnknownAction:
+        return None
+
+
+def if_corrupting(readings: Readings) -> str:
+    """What to do first on such a server; "" on others."""
+    if readings.server_version_num not in CORRUPTING:
+        return ""
+    return (
+        "14.0 to 14.3 can corrupt an index silently while building it concurrently: update the server to 14.4 first. "
+    )
 
 
 def drop(row: Row) -> ProposedAction | None:
