@@ -15,6 +15,7 @@ from guardrails.permit import digest, sign
 
 if TYPE_CHECKING:
     from agent.events import Event
+    from agent.incident import Incident
     from connectors.store.store import Row, Transaction
     from guardrails.permit import SigningKey
     from guardrails.policy import Policy
@@ -58,14 +59,10 @@ class Declined:
 def take(runner: Runner, policy: Policy, key: SigningKey, approval_id: str, ask: Ask) -> Taken | Declined:
     """Decision, permit, audit row, execution and its step in one transaction. Raises Unreachable."""
     with runner.store.transaction() as tx:
-        seen = tx.one("approval", id=approval_id)
-        if seen is None:
+        held = hold(tx, approval_id)
+        if held is None:
             return Declined("unknown", "there is no such approval", {})
-        incident = tx.incident(seen["incident_id"], lock=True)
-        row = tx.one("lock_approval", id=approval_id)
-        proposal = tx.one("proposal", id=seen["proposal_id"])
-        if incident is None or row is None or proposal is None:
-            raise Unreachable("store", "an approval without its incident or proposal", permanent=True)
+        incident, row, proposal = held
         declined = _declined(policy, row, proposal, incident.state, ask)
         if declined is not None:
             tx.audit(incident.id, ask.person, "DecisionRefused", {"note": declined.why, "channel": ask.channel})
@@ -92,6 +89,19 @@ def take(runner: Runner, policy: Policy, key: SigningKey, approval_id: str, ask:
         if event is not None:
             runner.apply(tx, incident, event, actor=ask.person)
         return Taken(state, tuple(people), row["approvers_needed"])
+
+
+def hold(tx: Transaction, approval_id: str) -> tuple[Incident, Row, Row] | None:
+    """The incident and its approval, both locked, incident first as everywhere, and the proposal. None: not there."""
+    seen = tx.one("approval", id=approval_id)
+    if seen is None:
+        return None
+    incident = tx.incident(seen["incident_id"], lock=True)
+    row = tx.one("lock_approval", id=approval_id)
+    proposal = tx.one("proposal", id=seen["proposal_id"])
+    if incident is None or row is None or proposal is None:
+        raise Unreachable("store", "an approval without its incident or proposal", permanent=True)
+    return incident, row, proposal
 
 
 def _declined(policy: Policy, row: Row, proposal: Row, state: IncidentState, ask: Ask) -> Declined | None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from agent.events import RevisionAsked
 from agent.incident import ApprovalState
 from agent.machine import IllegalTransition
-from connectors.unreachable import Unreachable
 from guardrails.action import UnknownAction, action_from_params, action_to_params, render
 from guardrails.sql.rendered import differences
-from service.steps.approve import Declined, not_waiting
+from service.steps.approve import Declined, hold, not_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,14 +55,10 @@ def revise(runner: Runner, policy: Policy, approval_id: str, edit: Edit) -> Supe
 
 def _revise(runner: Runner, policy: Policy, approval_id: str, edit: Edit) -> Superseded | Declined:
     with runner.store.transaction() as tx:
-        seen = tx.one("approval", id=approval_id)
-        if seen is None:
+        held = hold(tx, approval_id)
+        if held is None:
             return Declined("unknown", "there is no such approval", {})
-        incident = tx.incident(seen["incident_id"], lock=True)
-        row = tx.one("lock_approval", id=approval_id)
-        proposal = tx.one("proposal", id=seen["proposal_id"])
-        if incident is None or row is None or proposal is None:
-            raise Unreachable("store", "an approval without its incident or proposal", permanent=True)
+        incident, row, proposal = held
         declined = _not_allowed(policy, proposal, edit) or not_waiting(row, incident.state, edit.revision, edit.digest)
         declined = declined or _unusable(proposal, edit.params)
         if declined is not None:
