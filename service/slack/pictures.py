@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.expression import signal_of
+from agent.incident import IncidentState
 from connectors.slack.picture import Line, png
 from service.pages import chart
 from service.pages.text import moment
@@ -19,9 +20,12 @@ SERIES = 3
 
 
 def of(whole: Mapping[str, Any]) -> Iterator[Picture]:
-    """The cause's series once a cause is named, and the alert's own signal round the fix once that was checked."""
+    """The cause's series once the investigation is over, for the alert's limit comes with the proposal; and the alert's
+    own signal round the fix once that was checked.
+    """
     ranking = whole["ranking"] or {}
-    if whole["cause"] is not None and ranking.get("series"):
+    looking = whole["state"] in {IncidentState.RECEIVED, IncidentState.INVESTIGATING}
+    if whole["cause"] is not None and not looking and ranking.get("series"):
         yield "cause", "what moved", partial(_cause, whole, ranking)
     found = whole["verification"]
     if found is not None and found.get("series"):
