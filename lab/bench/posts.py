@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Ask:
     """rate_per_s None: each connection posts again as soon as it is answered. posts None: until seconds are over.
 
-    bodies: sent in turn.
+    bodies: sent in turn; signatures: the value of X-PagerDuty-Signature for each of them, empty for none.
     """
 
     url: str
@@ -35,6 +35,7 @@ class Ask:
     seconds: float | None = None
     posts: int | None = None
     rate_per_s: float | None = None
+    signatures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,13 @@ class _Connection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def post(self, body: bytes) -> tuple[str, bytes]:
-        """Status and body; "none" when the connection broke."""
+    async def post(self, body: bytes, signature: str) -> tuple[str, bytes]:
+        """Status and body; "none" when the connection broke. signature: empty for none."""
+        signed = b"\r\nX-PagerDuty-Signature: " + signature.encode() if signature else b""
         try:
             if self._reader is None or self._writer is None:
                 self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
-            self._writer.write(self._head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            self._writer.write(self._head + signed + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             head = await self._reader.readuntil(b"\r\n\r\n")
             length = next(int(line[15:]) for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:")
             return head[9:12].decode(), await self._reader.readexactly(length)
@@ -99,7 +101,8 @@ async def run(ask: Ask) -> Came:
             if at > time.perf_counter():
                 await asyncio.sleep(at - time.perf_counter())
             sent = at if ask.rate_per_s else time.perf_counter()
-            status, answer = await connection.post(bodies[number % len(bodies)])
+            signature = ask.signatures[number % len(bodies)] if ask.signatures else ""
+            status, answer = await connection.post(bodies[number % len(bodies)], signature)
             taken.append(time.perf_counter() - sent)
             statuses[status] += 1
             if status == "202" and ask.posts is not None:

@@ -56,7 +56,8 @@ def intake(configuration: Configuration) -> Handler:
         with held.runner.store.transaction() as tx:
             row = tx.one("inbox", id=number)
         if row is None:
-            raise Unreachable("store", "the inbox row is gone", permanent=True)
+            # Of several, the others are still to be taken in: tried again, each has a step of its own.
+            raise Unreachable("store", "the inbox row is gone", permanent="inbox" in held.step.args)
         try:
             return _read(_Intake(configuration, held.runner, row))
         except UnusablePayload as error:

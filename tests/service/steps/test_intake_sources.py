@@ -174,6 +174,21 @@ def test_what_failed_together_is_tried_apart(fresh_database: Database) -> None:
     assert [state for (state,) in states] == ["processed", "quarantined"]
 
 
+def test_a_body_that_is_gone_takes_no_other_with_it(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    step, ids = together(world, b"nonsense", notification(alert("a1", "checkout"), key="one"))
+    fresh_database.run("DELETE FROM stanch.inbox WHERE id = %s", (ids[0],))
+    for _ in range(2):
+        fresh_database.run("UPDATE stanch.step SET not_before = clock_timestamp() WHERE state = 'ready'")
+        for due in world.agent.store.due(("agent",), grace_s=0.0):
+            world.agent.run(due)
+    fresh_database.run("UPDATE stanch.step SET not_before = clock_timestamp() WHERE state = 'ready'")
+    for due in world.agent.store.due(("agent",), grace_s=0.0):
+        world.agent.run(due)
+    assert step
+    assert len(world.incidents()) == 1
+
+
 def test_the_same_alert_twice_in_one_body_is_one(fresh_database: Database) -> None:
     world = sources(fresh_database)
     one = alert("a1", "checkout")
