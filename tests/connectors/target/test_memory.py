@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.database.checks import CHECKS
 from agent.database.snapshot import NotVisible
 from connectors.target.diagnose import Diagnosis
 from connectors.target.fix import FixConnection
 from connectors.target.memory import IDENTITY, MemoryTarget
 from connectors.unreachable import Unreachable
 from guardrails.action import CreateIndexConcurrently
+from tests.agent.database.classes.snapshots import session
 from tests.connectors.target.approval import approved
 
 if TYPE_CHECKING:
@@ -70,3 +72,22 @@ def test_what_it_was_not_given_is_not_visible_and_a_dead_one_raises() -> None:
     target.unreachable = Unreachable("shop", "gone")
     with pytest.raises(Unreachable):
         target.identity()
+
+
+def test_an_incident_class_is_asked_like_any_check() -> None:
+    idle = session(1, state="idle in transaction", state_age_s=900.0)
+    target = MemoryTarget(taken={"sessions": (idle,)})
+    seen = CHECKS["idle_in_transaction"].run(target, {})
+    assert seen.status == "yes"
+    assert seen.data["findings"][0]["action"]["kind"] == "terminate_backend"
+    assert CHECKS["idle_in_transaction"].run(MemoryTarget(), {}).status == "no"
+    hidden = MemoryTarget(taken={"sessions": NotVisible("sessions", "no right")})
+    assert CHECKS["idle_in_transaction"].run(hidden, {}).status == "not_visible"
+
+
+def test_differences_are_between_what_was_taken_before_and_after() -> None:
+    row = {"database": "shop", "this_one": True, "commits": 0, "rollbacks": 0}
+    target = MemoryTarget(
+        taken={"databases": ({**row, "deadlocks": 5},)}, taken_before={"databases": ({**row, "deadlocks": 2},)}
+    )
+    assert "3 deadlocks" in CHECKS["deadlocks"].run(target, {}).summary
