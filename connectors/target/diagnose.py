@@ -175,7 +175,7 @@ class Diagnosis:
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             connection = connect(self._dsn, self._name, APPLICATION, SETTINGS)
-            # Only now known to be closed with us; what it is asked first may already refuse it.
+            # Kept before it is asked anything, so that it is closed with us whatever the answer.
             self._connection = connection
             self._refuse_lost_settings(connection)
         return self._connection
