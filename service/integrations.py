@@ -11,6 +11,7 @@ import structlog
 from connectors.alertmanager.client import Alertmanager
 from connectors.pagerduty.client import Events, PagerDuty
 from connectors.unreachable import Unreachable
+from service import notices
 from service.configuration import read
 from service.loops import Loop
 from service.pagerduty_sync import PagerDutySync
@@ -96,6 +97,7 @@ def check(settings: Settings) -> None:
     """That every address and name that is set can be used. Raises UnusableSettings."""
     probes(settings)
     pagerduty_events(settings)
+    notices.configured(settings, read(settings.config))
 
 
 def _slack(found: SlackSettings) -> str:
