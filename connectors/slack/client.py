@@ -102,7 +102,8 @@ class Slack:
             raise ValueError("must be https, or http on this machine")
         url = api_url.rstrip("/") + "/"
         # Its own retries would sleep inside a call; ours are the reconciler's.
-        logger = logging.getLogger("stanch.slack")
+        logger = logging.getLogger("stanch.slack.web")
+        logger.setLevel(logging.CRITICAL)  # every error it would log is raised as Unreachable
         return cls(WebClient(token=token, base_url=url, timeout=timeout_s, retry_handlers=[], logger=logger), url)
 
     # --- Messages ----------------------------------------------------------------------------------------------
