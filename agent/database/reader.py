@@ -65,7 +65,6 @@ class TargetReader(Protocol):
         """Named readings, over a window where they need one; names are those of readings.READINGS."""
         ...
 
-
     def asked(self, name: str, params: Mapping[str, Any]) -> Rows | NotVisible:
         """One reading now, about the things that params name; for a follow_up."""
         ...
