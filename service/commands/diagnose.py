@@ -58,7 +58,10 @@ def diagnose(
     limits = replace(limits, long_query_s=long_query or limits.long_query_s)
     limits = replace(limits, idle_transaction_s=idle_transaction or limits.idle_transaction_s)
     name = _name(dsn)
-    with Diagnosis(dsn, name, sleep=_sleep(told=not as_json)) as target, contextlib.suppress(KeyboardInterrupt):
+    with (
+        Diagnosis(dsn, name, sleep=_Countdown(window_s, shown=not as_json and sys.stderr.isatty())) as target,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         while True:
             try:
                 seen = _look(target, window_s, limits)
@@ -132,14 +135,11 @@ def _name(dsn: str) -> str:
     return f"{place}:{parts['port']}" if parts.get("port") else str(place)
 
 
-def _sleep(*, told: bool) -> _Countdown:
-    return _Countdown(shown=told and sys.stderr.isatty())
-
-
 @dataclass
 class _Countdown:
     """Sleeps, and says on a terminal how much of the sleep is over."""
 
+    window_s: float
     shown: bool
     slept_s: float = 0.0
 
@@ -149,6 +149,7 @@ class _Countdown:
             time.sleep(min(left, _STEP_S))
             self.slept_s += min(left, _STEP_S)
             if self.shown:
-                click.echo(f"\rlooking … {self.slept_s:.0f} s ", err=True, nl=False)
+                so_far_s = self.slept_s % self.window_s or self.window_s
+                click.echo(f"\rlooking … {so_far_s:.0f} of {self.window_s:.0f} s ", err=True, nl=False)
         if self.shown:
             click.echo("\r\033[K", err=True, nl=False)
