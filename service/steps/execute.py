@@ -235,6 +235,9 @@ def _adopt(ports: Ports, held: Held, row: Row, paper: dict[str, Any], writer: Ta
         time.sleep(ADOPT_POLL_S)
         seen = writer.inspect(admitted, execution_id)
     if row["phase"] == "rollback":
+        if seen.kind == "invalid":
+            writer.clean(admitted, execution_id)
+            seen = writer.inspect(admitted, execution_id)
         return _adopted_rollback(row, seen.kind)
     match seen.kind:
         case "valid":

@@ -357,7 +357,9 @@ def test_a_rollback_removes_the_index_under_its_own_claim(case: Case) -> None:
     assert (incident.state, incident.outcome) == (IncidentState.NEEDS_HUMAN, Outcome.REGRESSED)
 
 
-@pytest.mark.parametrize(("seen", "end"), [(Observed("absent", "gone"), "rolled_back"), (VALID, "failed")])
+@pytest.mark.parametrize(
+    ("seen", "end"), [(Observed("absent", "gone"), "rolled_back"), (INVALID, "rolled_back"), (VALID, "failed")]
+)
 @pytest.mark.parametrize("state", ["started", "unknown"])
 def test_a_rollback_is_adopted_too(case: Case, seen: Observed, end: str, state: str) -> None:
     back = rollback_of(case)
