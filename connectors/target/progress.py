@@ -1,9 +1,9 @@
 """How far a running fix is, as the server's progress views tell, put on one scale from start to end.
 
-The shares are what each phase took on PostgreSQL 15: of CREATE INDEX CONCURRENTLY on 8 million rows under 400 writes a
-second (scan 7.0 s, sort 1.5, load 2.4, validation: index 1.9, sort 3.1, table 1.6 of 17.5), and of VACUUM and ANALYZE on
-3 million rows, a third of them dead, with three indexes. Waiting for other sessions takes as long as those take, so it
-has no share of its own and the figure stands still meanwhile.
+The shares are what each phase took on PostgreSQL 15: of CREATE INDEX CONCURRENTLY on 8 million rows under 400 writes
+a second (scan 7.0 s, sort 1.5, load 2.4, validation: index 1.9, sort 3.1, table 1.6 of 17.5), and of VACUUM and ANALYZE
+on 3 million rows, a third of them dead, with three indexes. Waiting for other sessions takes as long as those take, so
+it has no share of its own and the figure stands still meanwhile.
 """
 
 from __future__ import annotations
