@@ -45,7 +45,7 @@ def test_a_page_is_accessible_in_both_schemes_and_asks_nobody_else(path: str, si
     page.on("pageerror", lambda error: said.append(str(error)))
     site.show(three())
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two it takes
+        page.emulate_media(color_scheme=scheme)
         page.goto(site.url + path, wait_until="load")
         # What only the scheme changes is colour.
         rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}
