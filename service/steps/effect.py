@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from service.ports import Ports
     from service.steps.runner import Handler, Held, Save
 
-LOOKS = 4
-"""After so many the calls there were have to do."""
+LOOKS = 12
+"""After so many, a minute after the run, the calls there were have to do."""
 
 
 def effect(ports: Ports) -> Handler:
@@ -39,7 +39,8 @@ def effect(ports: Ports) -> Handler:
             seen = _look(ports, row, paper)
         except Unreachable as error:
             return _keep(held, Found("not_visible", f"What the fix changed could not be looked at: {error}", {}))
-        if seen.advice == "open" and seen.calls_after and int(held.step.args["look"]) < LOOKS:
+        too_early = seen.mean_ms_before is not None and seen.mean_ms_after is None
+        if too_early and int(held.step.args["look"]) < LOOKS:
             return lambda tx: _again(tx, held, row)
         return _keep(held, _found(seen, paper["proposal"]["rollback"]))
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ADOPT_POLL_S = 0.5
-EFFECT_AFTER_S = 15.0
+EFFECT_AFTER_S = 5.0
 """From the end of a run to the first look at what it changed, and between two looks."""
 ENDED = frozenset({ExecutionState.FINISHED, ExecutionState.FAILED, ExecutionState.ABORTED, ExecutionState.ROLLED_BACK})
 
