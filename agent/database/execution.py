@@ -81,7 +81,7 @@ class Progress(Value):
     phase: str
     done: int
     total: int
-    unit: Literal["blocks", "tuples", "lockers", "parts", "none"]
+    unit: Literal["blocks", "tuples", "lockers", "none"]
     percent: float | None
     blocked_by: int | None
 
