@@ -38,6 +38,8 @@ RETRY_FOR_S = 60.0
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 NOTICES_KEPT = 20
+_CONCURRENT = ("CREATE INDEX CONCURRENTLY ", "DROP INDEX CONCURRENTLY ", "REINDEX INDEX CONCURRENTLY ")
+"""How such a statement begins; a name may hold any words."""
 _NO_LONGER_OURS = frozenset({None, "57P02", "57P03", "08006", "08003", "08000"})
 """SQLSTATEs after which only the catalog can tell: the connection broke, or the server was going down."""
 
@@ -124,15 +126,17 @@ class Command:
             self._error = error
 
     def _patiently(self, step: str) -> list[DictRow]:
-        concurrent = " CONCURRENTLY " in step
+        concurrent = step.startswith(_CONCURRENT)
         limit = "0" if concurrent else SHORT_LOCK_TIMEOUT
         row(self._connection, "set_session", {"name": "lock_timeout", "value": limit})
         pause_s, give_up_at = FIRST_PAUSE_S, time.monotonic() + self._retry_for_s
         while True:
+            if self._cancelled is not None:
+                raise errors.QueryCanceled("nothing more was sent")
             try:
                 return self._send(self._connection, step)
             except errors.LockNotAvailable:
-                if concurrent or self._cancelled is not None or time.monotonic() + pause_s > give_up_at:
+                if concurrent or time.monotonic() + pause_s > give_up_at:
                     raise
             time.sleep(pause_s)
             if time.monotonic() > give_up_at:
