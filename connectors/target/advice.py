@@ -68,6 +68,7 @@ class AdvisorSession:
         try:
             with translated(name):
                 self._hypopg = self._extension("hypopg")
+                self._hypopg_there = self._hypopg is not None or self._on_server("hypopg")
                 self.extensions = Extensions(pg_trgm=self._extension("pg_trgm"))
                 self._user: str = self._rows("whoami")[0]["user"]
             self._writes = self._writes_seen()
@@ -84,6 +85,10 @@ class AdvisorSession:
     @property
     def validates(self) -> bool:
         return self._hypopg is not None
+
+    @property
+    def could_validate(self) -> bool:
+        return self._hypopg_there and self._hypopg is None
 
     def tables(
         self, names: Sequence[tuple[str | None, str]], user: str | None
@@ -233,6 +238,13 @@ class AdvisorSession:
     def _extension(self, name: str) -> str | None:
         found = row(self._connection, "extension", {"extension": name})
         return found["schema"] if found is not None else None
+
+    def _on_server(self, name: str) -> bool:
+        """Whether the extension could be created; no where the server hides what it has."""
+        try:
+            return bool(self._rows("extension_on_server", {"extension": name}))
+        except HIDDEN_FROM_US:
+            return False
 
     def _rows(self, query: str, params: Mapping[str, Any] | None = None, **names: str) -> list[dict[str, Any]]:
         with deadline(self._connection, ANSWER_TIMEOUT_S):

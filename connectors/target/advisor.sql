@@ -5,6 +5,10 @@
 -- Whose search path unqualified names are looked up on.
 SELECT session_user::text AS "user"
 
+-- name: extension_on_server
+-- A row when the server has the extension's files, created here or not.
+SELECT 1 AS there FROM pg_available_extensions WHERE name = %(extension)s
+
 -- name: profiles
 -- Tables by schema and name. Of a partitioned table rows, bytes and writes are those of its leaves, which are named;
 -- its own reltuples is set by a manual ANALYZE only. reltuples is -1 from 14 on when never analysed, 0 before.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COST_FLOOR = 1000.0
 """A plan this cheap takes some milliseconds at most (a page read in sequence costs 1): nothing to gain by an index."""
+COULD_VALIDATE = "CREATE EXTENSION hypopg, which the server has, would let the planner itself judge it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def advise(
         return prepared
     search, chosen = advised(prepared, planner, max_bytes)
     reason = _why(chosen, prepared, planner) if chosen else why_not(prepared, search, max_bytes)
+    if prepared.moves and not planner.validates and planner.could_validate:
+        reason = f"{reason}; {COULD_VALIDATE}"
     return Advice(chosen, reason, prepared.profiles, prepared.base.cost, prepared.demands, prepared.plannable)
 
 
@@ -187,5 +190,6 @@ def why_not(prepared: Prepared, search: Search, max_bytes: int | None) -> str:
             f"no index is worth its room{room}: the best one takes {off:.0f} % off the cost {prepared.base.cost:.0f}"
         )
     else:
-        parts.append("the planner would use none of the possible indexes: too many rows pass the conditions")
+        judge = "the planner would use" if search.validates else "by the statistics it would gain from"
+        parts.append(f"{judge} none of the possible indexes: too many rows pass the conditions")
     return "; ".join([*parts, *prepared.notes[:2], *prepared.demands.notes[:2]])

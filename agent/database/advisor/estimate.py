@@ -5,6 +5,8 @@ Page fetches are one for each row (no correlation, no cache), so what is said he
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.database.advisor.demand import GIN
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
 RANDOM_PAGE_COST = 4.0
 CPU_TUPLE_COST = 0.01
 CPU_INDEX_TUPLE_COST = 0.005
+CPU_OPERATOR_COST = 0.0025
 PAGE_BYTES = 8192
 """PostgreSQL's defaults (src/include/optimizer/cost.h)."""
 _DESCENT_COST = 0.5
+_LEADER_SHARE_LOST = 0.3  # to each worker, by get_parallel_divisor (src/backend/optimizer/path/costsize.c)
+_BY_INDEX = frozenset({"Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
+_ORDERS = frozenset({"Sort", "Incremental Sort", "Gather", "Gather Merge", "Limit"})
+_GROUPS = frozenset({"Aggregate", "Group", "Unique", "WindowAgg"})
+"""Nodes that read more rows than they hand on, so a LIMIT above says nothing of the rows below."""
 _TUPLE_OVERHEAD_BYTES = 8 + 4  # IndexTupleData and its line pointer
 _FILL = 0.9  # BTREE_DEFAULT_FILLFACTOR
 _EXPRESSION_BYTES = 16
@@ -94,9 +102,9 @@ def _share_kept(definition: Definition, demands: Demands | None) -> float:
 def cost(plan: Plan, definition: Definition, table: TableProfile, demands: Demands) -> float | None:
     """The plan's cost with the index in place of the dearest scan it could replace; None when there is none."""
     found = [
-        after
-        for scan, outer_rows, early_rows in _replaceable(plan.root, definition, table)
-        if (after := _with_index(plan, scan, outer_rows, early_rows, definition, table, demands)) is not None
+        max(_DESCENT_COST, plan.total_cost - saved)
+        for scan in _replaceable(plan.root, definition, table)
+        if (saved := _saved(scan, definition, table, demands)) > 0
     ]
     if not found:
         return None
@@ -105,35 +113,65 @@ def cost(plan: Plan, definition: Definition, table: TableProfile, demands: Deman
     return min(found)
 
 
-def _with_index(
-    plan: Plan,
-    scan: Mapping[str, Any],
-    outer_rows: float | None,
-    early_rows: float | None,
-    definition: Definition,
-    table: TableProfile,
-    demands: Demands,
-) -> float | None:
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """A scan that another index could replace.
+
+    rows pass its filter. paid_share is how much of its cost the plan pays: a LIMIT above pays for the first rows only.
+    paid_sorted is what the plan pays for it and for the sorts and the LIMIT right above. outer_rows are on the other
+    side of its join, early_rows wanted by a LIMIT; both None without one. row_cost is of the subqueries its filter runs
+    for each row. by_index: an index is walked there already, whose order the nodes above may live on.
+    """
+
+    rows: float
+    cost: float
+    paid_share: float
+    paid_sorted: float
+    outer_rows: float | None
+    early_rows: float | None
+    row_cost: float
+    by_index: bool
+
+    @property
+    def paid(self) -> float:
+        return self.cost * self.paid_share
+
+
+def _saved(scan: _Scan, definition: Definition, table: TableProfile, demands: Demands) -> float:
+    """Cost the plan is spared by the index; 0 or less when it serves nothing or is no cheaper."""
     matched, joined, ordered = _matched(definition, demands)
-    if not matched and not ordered and not definition.where:
-        return None
     rows = (table.rows or 0.0) / max(1, len(table.leaves))
     share = _share_kept(definition, demands)
     for atom in matched:
         share *= atom.selectivity
-    scanned = float(scan["Total Cost"])
+    found = max(1.0, rows * share)
     if joined:
-        if outer_rows is None:
-            return None
-        saved = scanned - outer_rows * (_DESCENT_COST + _fetched(max(1.0, rows * share), table))
-    elif ordered and early_rows is not None:
-        saved = plan.total_cost - _fetched(early_rows / max(share, 1e-9) if not matched else early_rows, table)
-    elif not matched and not definition.where:
-        return None
-    else:
-        kept = rows * share if _more_conditions(matched, demands) else float(scan.get("Plan Rows", rows * share))
-        saved = scanned - _fetched(max(1.0, kept), table)
-    return max(_DESCENT_COST, plan.total_cost - saved) if saved > 0 else None
+        if scan.outer_rows is None:
+            return 0.0
+        return scan.paid - scan.outer_rows * (_DESCENT_COST + _fetched(found, table))
+    if ordered and scan.early_rows is not None:
+        # Rows that pass the other conditions are taken to lie evenly, as the planner takes them.
+        visited = min(found, scan.early_rows * max(1.0, found / max(1.0, scan.rows)))
+        return scan.paid_sorted - _fetched(visited, table) - visited * scan.row_cost
+    if not matched and not definition.where:
+        return 0.0
+    kept = found if _more_conditions(matched, demands) else max(1.0, scan.rows)
+    return scan.paid - _fetched_unordered(scan, kept, table, demands, matched)
+
+
+def _fetched_unordered(
+    scan: _Scan, rows: float, table: TableProfile, demands: Demands, matched: Sequence[Atom]
+) -> float:
+    """All the rows, and sorted where the replaced scan gave them in order; without an order a LIMIT cuts them alike."""
+    here = {atom.operand.occurrence for atom in matched}
+    wants_order = not here or any(order.occurrence in here for order in demands.orders)
+    whole = _fetched(rows, table) + rows * scan.row_cost + (_sorted(rows) if scan.by_index else 0.0)
+    return whole if scan.by_index and wants_order else whole * scan.paid_share
+
+
+def _sorted(rows: float) -> float:
+    """cost_tuplesort (src/backend/optimizer/path/costsize.c), in memory."""
+    return 2 * CPU_OPERATOR_COST * rows * math.log2(max(2.0, rows))
 
 
 def _more_conditions(matched: Sequence[Atom], demands: Demands) -> bool:
@@ -166,6 +204,7 @@ def _matched(definition: Definition, demands: Demands) -> tuple[list[Atom], bool
     ordered = bool(rest) and any(
         [key.operand.sql for key in order.keys][: len(rest)] == rest and order.limited for order in demands.orders
     )
+    ordered = ordered and not any(atom.kind == "list" for atom in found)  # each value has an order of its own
     return found, any(atom.kind == "join" for atom in found), ordered
 
 
@@ -174,22 +213,81 @@ def _table_of(demands: Demands, atom: Atom) -> tuple[str, str]:
     return table.schema, table.table
 
 
-def _replaceable(
-    root: Mapping[str, Any], definition: Definition, table: TableProfile
-) -> Iterator[tuple[Mapping[str, Any], float | None, float | None]]:
-    """Sequential scans of the table, the rows on the other side of their join, and the rows of a LIMIT above."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node stands in its plan, by what is above it; see _Scan."""
+
+    paid_share: float = 1.0
+    paid_sorted: float | None = None
+    outer_rows: float | None = None
+    early_rows: float | None = None
+    repeated: bool = False
+    processes: float = 1.0
+
+    def paid_sorted_at(self, cost: float) -> float:
+        """For a node of this cost."""
+        return cost * self.paid_share if self.paid_sorted is None else self.paid_sorted
+
+
+def _replaceable(root: Mapping[str, Any], definition: Definition, table: TableProfile) -> Iterator[_Scan]:
+    """Scans of the table: sequential ones, and by index those that run once. What a join looks up by index stays."""
     names = {(definition.schema, definition.table), *table.leaves}
-    waiting: list[tuple[Mapping[str, Any], float | None, float | None]] = [(root, None, None)]
+    waiting: list[tuple[Mapping[str, Any], _Place]] = [(root, _Place())]
     while waiting:
-        node, outer, early = waiting.pop()
-        if node.get("Node Type") == "Seq Scan" and _read(node, definition.schema) in names:
-            yield node, outer, early
-        children = list(node.get("Plans", ()))
-        limit = float(node.get("Plan Rows", 1)) if node.get("Node Type") == "Limit" else early
-        for child in children:
-            others = [float(other.get("Plan Rows", 1)) for other in children if other is not child]
-            joins = "Join" in str(node.get("Node Type")) or node.get("Node Type") == "Nested Loop"
-            waiting.append((child, min(others) if joins and others else outer, limit))
+        node, place = waiting.pop()
+        kind, total = str(node.get("Node Type")), float(node.get("Total Cost", 0.0))
+        by_index = kind in _BY_INDEX
+        if (kind == "Seq Scan" or (by_index and not place.repeated)) and _read(node, definition.schema) in names:
+            rows = float(node.get("Plan Rows", 1)) * (place.processes if node.get("Parallel Aware") else 1.0)
+            paid_sorted = place.paid_sorted_at(total)
+            yield _Scan(
+                rows=rows,
+                cost=total,
+                paid_share=place.paid_share,
+                paid_sorted=paid_sorted,
+                outer_rows=place.outer_rows,
+                early_rows=place.early_rows,
+                row_cost=_row_cost(node),
+                by_index=by_index,
+            )
+        waiting += [(child, _below(node, place, position)) for position, child in enumerate(node.get("Plans", ()))]
+
+
+def _row_cost(scan: Mapping[str, Any]) -> float:
+    """Of the subqueries in its filter; a hashed one is run once only."""
+    condition = str(scan.get("Filter", ""))
+    return sum(
+        float(child.get("Total Cost", 0.0))
+        for child in scan.get("Plans", ())
+        if child.get("Parent Relationship") == "SubPlan" and f"hashed {child.get('Subplan Name')}" not in condition
+    )
+
+
+def _below(node: Mapping[str, Any], place: _Place, position: int) -> _Place:
+    """The place of a node's child."""
+    kind, total = str(node.get("Node Type")), float(node.get("Total Cost", 0.0))
+    children = node.get("Plans", ())
+    child = children[position]
+    child_total = float(child.get("Total Cost", 0.0))
+    others = [float(other.get("Plan Rows", 1)) for other in children if other is not child]
+    joins = "Join" in kind or kind == "Nested Loop"
+    share = place.paid_share
+    if kind == "Limit":
+        share *= min(1.0, total / child_total) if child_total else 1.0
+    elif float(node.get("Startup Cost", 0.0)) >= child_total:
+        share = 1.0  # a sort, a hash: all of it is read before the first row comes out
+    early = None if kind in _GROUPS else place.early_rows
+    workers = int(node.get("Workers Planned", 0))
+    return _Place(
+        paid_share=share,
+        paid_sorted=place.paid_sorted_at(total) if len(children) == 1 and kind in _ORDERS else None,
+        outer_rows=min(others) if joins and others else place.outer_rows,
+        early_rows=float(node.get("Plan Rows", 1)) if kind == "Limit" else early,
+        repeated=place.repeated
+        or (kind == "Nested Loop" and position == 1)
+        or child.get("Parent Relationship") == "SubPlan",
+        processes=workers + max(0.0, 1.0 - _LEADER_SHARE_LOST * workers) if workers else place.processes,
+    )
 
 
 def _read(node: Mapping[str, Any], schema: str) -> tuple[str, str]:

@@ -62,11 +62,15 @@ class Trial:
 class Planner(Protocol):
     """Plans statements on a target without running them. Raises connectors' Unreachable only.
 
-    validates: hypothetical indexes can be asked for (HypoPG).
+    validates: hypothetical indexes can be asked for (HypoPG). could_validate: they could be, once the extension that
+    the server has is created in this database.
     """
 
     @property
     def validates(self) -> bool: ...
+
+    @property
+    def could_validate(self) -> bool: ...
 
     def tables(
         self, names: Sequence[tuple[str | None, str]], user: str | None

@@ -38,6 +38,12 @@ CREATE VIEW seen AS SELECT * FROM sale;
 CREATE ROLE looker LOGIN PASSWORD 'looker';
 GRANT SELECT ON part TO looker;
 """
+_LATEST_SEED = b"""
+CREATE TABLE ledger (id bigserial PRIMARY KEY, payer int, total numeric, kind text);
+INSERT INTO ledger (payer, total, kind)
+SELECT g * 7919::bigint % 20000, g % 997, CASE WHEN g % 500 = 0 THEN 'odd' ELSE 'usual' END
+FROM generate_series(1, 200000) g;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,53 @@ def test_without_hypopg_it_is_estimated(session: AdvisorSession) -> None:
     assert (one.definition.columns, one.validated) == (("buyer",), False)
     assert one.cost_after is not None
     assert one.cost_after < one.cost_before / 3
+
+
+@pytest.fixture(scope="module")
+def bare(server: EmbeddedPostgres) -> str:
+    """A database of a server that may well have HypoPG, without it."""
+    server.ensure_database("advise_bare")
+    found = server.dsn(database="advise_bare")
+    with psycopg.connect(found, autocommit=True) as connection:
+        connection.execute(_LATEST_SEED)
+        connection.execute("VACUUM ANALYZE")
+    return found
+
+
+def test_without_hypopg_a_walk_along_the_primary_key_with_a_filter_gets_its_index(bare: str) -> None:
+    sql = "SELECT * FROM ledger WHERE payer = $1 ORDER BY id DESC LIMIT 5"
+    with AdvisorSession(bare, "shop") as session, psycopg.connect(bare, autocommit=True) as admin:
+        walk = session.trial(sql.replace("ledger", "public.ledger"), ())
+        assert not isinstance(walk, NotVisible)
+        kinds = [(node["Node Type"], node.get("Index Name")) for node in walk.plan.nodes()]
+        assert kinds == [("Limit", None), ("Index Scan", "ledger_pkey")]
+        advice = advised(session, sql)
+        assert [one.definition.columns for one in advice.indexes] == [("payer",)]
+        assert not advice.indexes[0].validated
+        there = admin.execute("SELECT FROM pg_available_extensions WHERE name = 'hypopg'").fetchall()
+        assert session.could_validate is bool(there)
+        assert ("CREATE EXTENSION hypopg" in advice.reason) is bool(there)
+        admin.execute("CREATE INDEX ON ledger (payer)")
+        after = session.trial(sql.replace("ledger", "public.ledger"), ())
+        assert not isinstance(after, NotVisible)
+        said = advice.indexes[0].cost_after
+        assert said is not None
+        assert after.cost / 3 < said < after.cost * 3
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM ledger WHERE kind = 'usual' ORDER BY id DESC LIMIT 20000",
+        "SELECT * FROM ledger WHERE kind = 'usual' LIMIT 100000",
+        "SELECT * FROM ledger WHERE id > 1000 AND kind = 'usual' ORDER BY id",
+        "SELECT id FROM ledger WHERE id BETWEEN 1000 AND 90000 AND total > 1",
+        "SELECT kind, count(*) FROM ledger WHERE total > 1 GROUP BY kind ORDER BY kind LIMIT 5",
+    ],
+)
+def test_without_hypopg_what_reads_much_gets_no_advice(bare: str, sql: str) -> None:
+    with AdvisorSession(bare, "shop") as session:
+        assert advised(session, sql).indexes == ()
 
 
 def test_parameters_are_planned_as_they_are(session: AdvisorSession) -> None:

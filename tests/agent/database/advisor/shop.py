@@ -78,6 +78,7 @@ class CostTable:
     costs: Mapping[Any, float]
     base: float = 40_000.0
     validates: bool = True
+    could_validate: bool = False
     known: Mapping[Any, TableProfile | NotVisible] = field(default_factory=lambda: dict(TABLES))
     refused: str = ""
     root: Mapping[str, Any] = field(default_factory=dict)

@@ -119,6 +119,112 @@ def test_without_hypopg_the_statistics_speak_and_say_so() -> None:
     assert planner.seen == [()]
 
 
+LATEST = "SELECT * FROM orders WHERE customer_id = $1 ORDER BY id DESC LIMIT 5"
+
+
+def walked(rows: float, *, cost: float = 40_000.0, wanted: float = 5, **changes: Any) -> dict[str, Any]:
+    """The first rows of a walk backwards along the primary key that throws away what the filter does not pass."""
+    scan = {
+        "Node Type": "Index Scan",
+        "Relation Name": "orders",
+        "Schema": "public",
+        "Index Name": "orders_pkey",
+        "Filter": "…",
+        "Startup Cost": 0.4,
+        "Plan Rows": rows,
+        "Total Cost": cost,
+        **changes,
+    }
+    return {"Node Type": "Limit", "Startup Cost": 0.4, "Plan Rows": wanted, "Plans": [scan]}
+
+
+def estimated(sql: str, root: dict[str, Any], base: float, **changes: Any) -> Advice:
+    planner = CostTable({}, validates=False, root=root, base=base, **changes)
+    return advise(sql, planner, extensions=NONE)
+
+
+def test_without_hypopg_a_walk_along_the_primary_key_with_a_filter_is_compared_like_any_scan() -> None:
+    advice = estimated(LATEST, walked(20), 10_000.0)
+    assert bodies(advice) == ["orders (customer_id)"]
+    (one,) = advice.indexes
+    assert (one.validated, one.cost_before) == (False, 10_000.0)
+    assert one.cost_after is not None
+    assert 80 < one.cost_after < 100  # 20 pages at random, and the sort
+
+
+def test_without_hypopg_rows_that_must_all_be_fetched_and_sorted_first_are_paid_in_full() -> None:
+    sql = "SELECT * FROM orders WHERE shop_id = $1 ORDER BY id LIMIT 90"
+    advice = estimated(sql, walked(2000, wanted=90), 1800.0)
+    assert bodies(advice) == ["orders (shop_id, id)"]  # (shop_id) alone finds 2000 rows: dearer than the walk
+
+
+@pytest.mark.parametrize(
+    ("sql", "root", "base"),
+    [
+        # Nearly all rows pass, so the walk ends at once: the LIMIT's cost counts, not the scan's.
+        ("SELECT * FROM orders WHERE status = $1 ORDER BY id DESC LIMIT 9000", walked(250_000, wanted=9000), 1440.0),
+        ("SELECT * FROM orders WHERE created_at > $1 ORDER BY id LIMIT 9000", walked(330_000, wanted=9000), 1090.0),
+        # What a join looks up by index, once for each row of the other side, is left alone.
+        (
+            "SELECT 1 FROM items i JOIN orders o ON o.id = i.order_id WHERE o.customer_id = $1 AND i.qty = 3",
+            {
+                "Node Type": "Nested Loop",
+                "Plans": [
+                    {"Node Type": "Result", "Plan Rows": 9000, "Total Cost": 100.0},
+                    walked(1, cost=4.0)["Plans"][0] | {"Index Cond": "…"},
+                ],
+            },
+            40_000.0,
+        ),
+    ],
+)
+def test_without_hypopg_a_walk_that_ends_soon_gets_no_advice(sql: str, root: dict[str, Any], base: float) -> None:
+    advice = estimated(sql, root, base)
+    assert advice.indexes == ()
+    assert advice.reason
+
+
+def test_without_hypopg_a_limit_cuts_short_the_index_that_is_estimated_as_much_as_the_scan_that_is_there() -> None:
+    scan = {**SEQ_SCAN, "Plan Rows": 20, "Startup Cost": 0.0, "Total Cost": 40_000.0}
+    root = {"Node Type": "Limit", "Startup Cost": 0.0, "Plan Rows": 5, "Plans": [scan]}
+    (one,) = estimated("SELECT * FROM orders WHERE customer_id = $1 LIMIT 5", root, 10_000.0).indexes
+    assert one.cost_after is not None
+    assert 15 < one.cost_after < 30
+    many = root | {"Plans": [scan | {"Plan Rows": 250_000}]}
+    assert estimated("SELECT * FROM orders WHERE status = $1 LIMIT 90000", many, 14_400.0).indexes == ()
+
+
+def test_without_hypopg_an_order_does_not_make_up_for_conditions_the_index_does_not_find() -> None:
+    sort = {"Node Type": "Sort", "Startup Cost": 39_990.0, "Total Cost": 40_000.0, "Plan Rows": 20}
+    scan = {**SEQ_SCAN, "Plan Rows": 20, "Startup Cost": 0.0, "Total Cost": 39_990.0}
+    root = {"Node Type": "Limit", "Startup Cost": 39_990.0, "Plan Rows": 10, "Plans": [sort | {"Plans": [scan]}]}
+    assert bodies(estimated(BY_CUSTOMER, root, 39_995.0)) == ["orders (customer_id)"]
+    rare = "SELECT id FROM orders WHERE created_at::text = $1 ORDER BY created_at LIMIT 10"
+    assert estimated(rare, root, 39_995.0).indexes == ()
+
+
+def test_without_hypopg_a_subquery_is_run_for_the_rows_an_index_finds_too() -> None:
+    inner = {"Node Type": "Result", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Total Cost": 900.0}
+    root = {**SEQ_SCAN, "Plan Rows": 20, "Plans": [inner]}
+    sql = "SELECT id FROM orders WHERE customer_id = $1"
+    (one,) = estimated(sql, {"Node Type": "Result", "Plans": [root | {"Total Cost": 90_000.0}]}, 90_000.0).indexes
+    assert one.cost_after is not None
+    assert 18_000 < one.cost_after < 18_200
+    once = root | {"Total Cost": 90_000.0, "Filter": "(NOT (hashed SubPlan 1))"}
+    (one,) = estimated(sql, {"Node Type": "Result", "Plans": [once]}, 90_000.0).indexes
+    assert one.cost_after is not None
+    assert one.cost_after < 100
+
+
+@pytest.mark.parametrize(
+    ("there", "sql", "said"),
+    [(True, LATEST, True), (False, LATEST, False), (True, "SELECT id FROM orders WHERE status = $1", True)],
+)
+def test_hypopg_is_named_where_the_server_has_it_and_the_database_not(there: bool, sql: str, said: bool) -> None:
+    advice = estimated(sql, walked(20), 10_000.0, could_validate=there)
+    assert ("CREATE EXTENSION hypopg" in advice.reason) is said
+
+
 @pytest.mark.parametrize(
     ("sql", "changes", "reason"),
     [
