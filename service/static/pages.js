@@ -232,10 +232,10 @@
     source = new EventSource(main.dataset.events);
     source.addEventListener("open", () => poll(0));
     source.addEventListener("changed", (event) => {
-      const version = String(JSON.parse(event.data).version);
-      const news = lost || !live.hidden || version !== main.dataset.version;
+      // The first only says how new the store is; a page that was served just as new has nothing to ask for.
+      const news = lost || !live.hidden || String(JSON.parse(event.data).version) !== main.dataset.version;
       lost = false;
-      main.dataset.version = version;
+      main.dataset.version = "";
       if (news) refresh();
     });
     source.addEventListener("away", () => { lost = true; say("Not up to date: the store does not answer"); poll(5000); });

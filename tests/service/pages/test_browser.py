@@ -29,6 +29,13 @@ def three() -> MemoryStore:
     return store
 
 
+def noted(store: MemoryStore, note: str) -> None:
+    """A change as the store notes it: with an audit row."""
+    newest = max(row["id"] for row in store.tables["audit"])
+    store.add("audit", id=newest + 1, at=store.at, incident_id=1, actor="worker", action="CheckAnswered", seq=None,
+              hash=None, data={"note": note, "from": None, "to": None})  # fmt: skip
+
+
 PAGES = (
     "/", "/incidents", "/i/INC-1", "/i/INC-3", "/i/INC-3/edit",
     "/i/INC-3/proposals/1", "/i/INC-1/postmortem", "/i/INC-1/postmortem/edit", "/i/INC-1/postmortem/1", "/audit",
@@ -92,7 +99,7 @@ def test_from_the_approval_to_the_verified_end_the_page_follows_by_itself(site: 
     expect(page.locator("progress")).to_have_attribute("value", "61.95")
     expect(page.locator(".steps .now")).to_contain_text("build")
     store.tables["execution"][0]["progress"].update(phase="index validation", percent=None, total=0)
-    store.tables["incident"][0]["version"] += 1
+    noted(store, "half-way")
     site.tell()
     expect(page.locator(".phase")).to_contain_text("index validation")
     assert page.locator("progress").get_attribute("value") is None
@@ -110,8 +117,7 @@ def test_an_update_moves_nothing_under_a_decision_and_keeps_the_focus(site: Site
     before = page.locator("#approve").bounding_box()
     store.tables["incident"][0]["version"] += 1
     store.add_evidence(1, "late_check", "database", "yes", "something else " * 30, {})
-    store.add("audit", id=99, at=store.at, incident_id=1, actor="worker", action="CheckAnswered", seq=None, hash=None,
-              data={"note": "a late answer", "from": None, "to": None})  # fmt: skip
+    noted(store, "a late answer")
     site.tell()
     expect(page.locator(".timeline")).to_contain_text("a late answer")
     assert page.locator("#approve").bounding_box() == before
@@ -124,6 +130,7 @@ def test_another_revision_takes_the_place_of_what_was_shown(site: Site, page: Pa
     page.goto(f"{site.url}/i/INC-1")
     store.tables["approval"][0]["state"] = "denied"
     store.tables["incident"][0].update(state="needs_human", version=9)
+    noted(store, "denied")
     site.tell()
     expect(page.locator(".head .badge")).to_contain_text("Needs a human")
     expect(page.locator("#approve")).to_have_count(0)
@@ -138,8 +145,7 @@ def test_while_the_service_is_away_nothing_can_be_decided_and_afterwards_all_is_
     expect(page.locator("[data-live]")).to_contain_text("Not up to date")
     expect(page.locator("#approve")).to_be_disabled()
     store.tables["incident"][0].update(title="changed meanwhile", version=9)
-    store.add("audit", id=98, at=store.at, incident_id=1, actor="worker", action="CheckAnswered", seq=None, hash=None,
-              data={"note": "while nobody listened", "from": None, "to": None})  # fmt: skip
+    noted(store, "while nobody listened")
     site.down = False
     expect(page.locator("#approve")).to_be_enabled()
     expect(page.locator("[data-live]")).to_be_hidden()
@@ -279,6 +285,7 @@ def test_a_filter_is_in_the_address_and_the_figures_follow_it(site: Site, page: 
 def test_a_chart_is_looked_closer_at_and_the_address_says_where(site: Site, page: Page) -> None:
     site.show(story("awaiting_approval"))
     page.goto(f"{site.url}/i/INC-1")
+    page.locator("#evidence").scroll_into_view_if_needed()
     over = page.locator("[data-charts=evidence] .u-over").first
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
