@@ -653,9 +653,6 @@ UPDATE stanch.session SET seen_at = clock_timestamp() WHERE id_hash = %(id_hash)
 -- name: end_session
 UPDATE stanch.session SET ended_at = clock_timestamp() WHERE id_hash = %(id_hash)s AND ended_at IS NULL
 
--- name: forget_sessions
-DELETE FROM stanch.session WHERE created_at < clock_timestamp() - make_interval(secs => 2 * %(absolute_s)s)
-
 -- name: add_api_token
 INSERT INTO stanch.api_token (person, label, sha256) VALUES (%(person)s, %(label)s, %(sha256)s) RETURNING id
 

@@ -10,7 +10,6 @@ CREATE TABLE stanch.session (
     seen_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended_at         timestamptz
 );
-CREATE INDEX session_by_age ON stanch.session (created_at);
 
 -- Personal API tokens that their owners made on the settings page.
 CREATE TABLE stanch.api_token (
@@ -23,7 +22,7 @@ CREATE TABLE stanch.api_token (
 );
 CREATE INDEX api_token_by_person ON stanch.api_token (person);
 
-GRANT SELECT, INSERT, DELETE ON stanch.session TO stanch_api;
+GRANT SELECT, INSERT ON stanch.session TO stanch_api;
 GRANT UPDATE (seen_at, ended_at) ON stanch.session TO stanch_api;
 GRANT SELECT, INSERT ON stanch.api_token TO stanch_api;
 GRANT UPDATE (revoked_at) ON stanch.api_token TO stanch_api;

@@ -46,6 +46,9 @@ MAY = {
     "slack_message": {API: "siu", AGENT: "", EXECUTOR: ""},
     "notice_cursor": {API: "siu", AGENT: "", EXECUTOR: ""},
     "notice": {API: "siu", AGENT: "", EXECUTOR: ""},
+    "session": {API: "sic", AGENT: "", EXECUTOR: ""},
+    "api_token": {API: "sic", AGENT: "", EXECUTOR: ""},
+    "target_access": {API: "s", AGENT: "siu", EXECUTOR: "siu"},
     "schema_migration": {API: "s", AGENT: "s", EXECUTOR: "s"},
 }
 
