@@ -45,6 +45,7 @@ from guardrails.rules import (
     missing_lock_timeout,
     nested_transaction,
     new_table_with_foreign_key,
+    newer_syntax,
     not_null_constraint,
     not_understood,
     numbered_column,
@@ -55,6 +56,7 @@ from guardrails.rules import (
     prepared_transaction,
     primary_key_constraint,
     refresh_without_concurrently,
+    reindex_catalog,
     reindex_without_concurrently,
     rename_column,
     rename_schema,
@@ -92,9 +94,11 @@ if TYPE_CHECKING:
     from guardrails.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
+    newer_syntax.RULE,
     index_without_concurrently.RULE,
     drop_index_without_concurrently.RULE,
     reindex_without_concurrently.RULE,
+    reindex_catalog.RULE,
     detach_without_concurrently.RULE,
     index_if_not_exists.RULE,
     concurrent_index_corruption.RULE,

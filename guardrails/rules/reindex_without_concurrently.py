@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _blocks(operation: Operation, _context: Context) -> bool:
-    return not operation.has("concurrently")
+    return not operation.has("concurrently") and not operation.has("catalog")  # see reindex_catalog
 
 
 RULE = Rule(

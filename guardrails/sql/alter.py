@@ -17,6 +17,7 @@ from guardrails.sql.column import (
     starts_constraint,
 )
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
+from guardrails.sql.newer import needs_of_marks
 from guardrails.sql.options import lock_of_options
 from guardrails.sql.statement import Draft
 from guardrails.sql.wording import derived_name, names_in, written
@@ -104,7 +105,9 @@ def _attach(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
 
 def _detach(cursor: Cursor, draft: Draft, relation: str) -> None:
     partition = cursor.relation()
+    at_once = f"ALTER TABLE {relation} DETACH PARTITION {partition}; /* locks both: SET lock_timeout first */"
     if cursor.accept("concurrently"):
+        draft.needs(14, "DETACH PARTITION … CONCURRENTLY", at_once)
         # The partition itself is locked ACCESS EXCLUSIVE at the very end, after all queries have left it.
         draft.lock(relation, _SUE)
         draft.lock(partition, _AEL, others=_AEL)
@@ -112,6 +115,8 @@ def _detach(cursor: Cursor, draft: Draft, relation: str) -> None:
         draft.does("detach_partition", relation, detail=partition, marks=frozenset({"concurrently"}))
         return
     finalize = cursor.accept("finalize")
+    if finalize:
+        draft.needs(14, "DETACH PARTITION … FINALIZE", at_once)
     draft.lock(relation, _SUE if finalize else _AEL)
     draft.lock(partition, _AEL, others=_AEL)
     draft.does("detach_partition", relation, detail=partition, marks=frozenset({"concurrently"} if finalize else ()))
@@ -157,6 +162,7 @@ def _add(cursor: Cursor, draft: Draft, relation: str) -> None:
 def _add_column(draft: Draft, relation: str, column: Column) -> None:
     draft.lock(relation, _AEL, others=_AEL)
     marks = frozenset(column.marks)
+    needs_of_marks(draft, marks)
     if marks & {"volatile_default", "serial", "identity", "stored", "unknown_type"}:
         draft.rewrite(relation)
     for other in column.references:
@@ -172,16 +178,27 @@ def _names_after(relation: str, column: Column) -> dict[str, str | tuple[Token, 
         "first": f"ALTER TABLE {relation} ADD COLUMN {written(column.parts['definition'])}; ",  # type: ignore[arg-type]  # tokens
         "name": derived_name(relation, column.name, "key"),
         "key": column.name,
-        "nulls": "",
+        "nulls": " NULLS NOT DISTINCT" if "not_distinct" in column.marks else "",
         "deferral": "",
         "not_null_name": derived_name(relation, column.name, "not_null"),
         "sequence": derived_name(relation, column.name, "seq"),
     }
 
 
+_NOT_NULL_BEFORE_18 = (
+    "ALTER TABLE {relation} ADD CHECK ({column} IS NOT NULL) NOT VALID; /* then VALIDATE CONSTRAINT in a transaction "
+    "of its own, then ALTER COLUMN … SET NOT NULL, which sees that nothing is left to check */"
+)
+
+
 def add_constraint(draft: Draft, relation: str, constraint: Constraint) -> None:
     """A constraint on a table that exists already."""
     marks = frozenset(constraint.marks)
+    needs_of_marks(draft, marks)
+    if constraint.kind == "not null":
+        draft.needs(
+            18, "ADD CONSTRAINT … NOT NULL", _NOT_NULL_BEFORE_18.format(relation=relation, column=constraint.column)
+        )
     name = "add_" + constraint.kind.replace(" ", "_")
     parts = _parts_of(relation, constraint)
     if constraint.kind == "foreign key":
@@ -281,9 +298,13 @@ def _strong_column_change(cursor: Cursor, draft: Draft, relation: str, column: s
     elif cursor.accept("set", "expression", "as"):
         cursor.group()
         draft.rewrite(relation)
+        draft.needs(17, "SET EXPRESSION", "ADD COLUMN with the new expression, then drop the old column and rename")
         draft.does("set_expression", relation, column=column)
-    elif cursor.accept("set", "storage") or cursor.accept("set", "compression"):
+    elif cursor.accept("set", "storage"):
         cursor.label()
+    elif cursor.accept("set", "compression"):
+        cursor.label()
+        draft.needs(14, "SET COMPRESSION", "leave it out: older servers compress with pglz")
     else:
         draft.rewrites += _identity(cursor)
 
@@ -335,6 +356,7 @@ def _set(cursor: Cursor, draft: Draft, relation: str, kind: str) -> None:
         draft.does("set_tablespace", relation)
     elif cursor.accept("access", "method"):
         cursor.label()
+        draft.needs(15, "SET ACCESS METHOD", "CREATE TABLE … USING a new one, copy the rows in batches, swap the names")
         draft.lock(relation, _AEL, others=_AEL)
         draft.rewrite(relation)
         draft.does("set_access_method", relation)

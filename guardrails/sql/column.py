@@ -133,8 +133,7 @@ def _column_constraint(cursor: Cursor, column: Column) -> None:
     elif cursor.accept("generated"):
         _generated(cursor, column)
     elif cursor.accept("unique"):
-        _ = cursor.accept("nulls", "not", "distinct") or cursor.accept("nulls", "distinct")
-        column.marks.add("unique")
+        _unique(cursor, column)
     elif cursor.accept("primary", "key"):
         column.marks |= {"primary_key", "not_null"}
     elif cursor.accept("references"):
@@ -143,6 +142,13 @@ def _column_constraint(cursor: Cursor, column: Column) -> None:
         column.parts["references"] = cursor.since(start)
     else:
         _column_option(cursor)
+
+
+def _unique(cursor: Cursor, column: Column) -> None:
+    column.marks.add("unique")
+    if cursor.accept("nulls", "not", "distinct"):
+        column.marks.add("not_distinct")
+    cursor.accept("nulls", "distinct")
 
 
 def _column_option(cursor: Cursor) -> None:

@@ -8,6 +8,7 @@ from guardrails.sql.column import Column, read_column, read_constraint, starts_c
 from guardrails.sql.cursor import Cursor
 from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import Mode
+from guardrails.sql.newer import NULLS_BEFORE_15, needs_of_marks
 from guardrails.sql.rows import read_rows
 from guardrails.sql.statement import Draft
 
@@ -35,13 +36,7 @@ def create_index(cursor: Cursor, *, unique: bool) -> Draft:
     if cursor.accept("using"):
         cursor.name()
     columns = _count(cursor.group())
-    if cursor.accept("include"):
-        cursor.group()
-    _ = cursor.accept("nulls", "not", "distinct") or cursor.accept("nulls", "distinct")
-    if cursor.accept("with"):
-        cursor.group()
-    if cursor.accept("tablespace"):
-        cursor.name()
+    _after_columns(cursor, draft)
     if cursor.accept("where"):
         marks.add("partial")
         cursor.until(frozenset())
@@ -55,6 +50,18 @@ def create_index(cursor: Cursor, *, unique: bool) -> Draft:
     parts: dict[str, str | tuple[Token, ...]] = {"unique": "UNIQUE " if unique else "", "rest": cursor.since(start)}
     draft.does("create_index", relation, column=str(columns), detail=name, marks=frozenset(marks), parts=parts)
     return draft
+
+
+def _after_columns(cursor: Cursor, draft: Draft) -> None:
+    if cursor.accept("include"):
+        cursor.group()
+        draft.needs(11, "INCLUDE", "leave these columns out, or make them the last of the index if it is not UNIQUE")
+    if cursor.accept("nulls", "not", "distinct") or cursor.accept("nulls", "distinct"):
+        draft.needs(15, "NULLS [NOT] DISTINCT", NULLS_BEFORE_15)
+    if cursor.accept("with"):
+        cursor.group()
+    if cursor.accept("tablespace"):
+        cursor.name()
 
 
 def _count(tokens: tuple[Token, ...]) -> int:
@@ -153,6 +160,7 @@ def _elements(cursor: Cursor, draft: Draft, relation: str) -> None:
                 cursor.label()
         elif starts_constraint(cursor):
             constraint = read_constraint(cursor)
+            needs_of_marks(draft, constraint.marks)
             if constraint.references:
                 draft.lock(constraint.references, _SRE, others=_SRE)
                 draft.does("create_table_references", relation, detail=constraint.references)
@@ -163,6 +171,7 @@ def _elements(cursor: Cursor, draft: Draft, relation: str) -> None:
 
 
 def _column(column: Column, draft: Draft, relation: str) -> None:
+    needs_of_marks(draft, column.marks)
     for other in column.references:
         draft.lock(other, _SRE, others=_SRE)
         draft.does("create_table_references", relation, column=column.name, detail=other)

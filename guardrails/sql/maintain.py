@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
-from guardrails.sql.statement import Draft
+from guardrails.sql.newer import OPTIONS_SINCE, REINDEX_BEFORE_12
+from guardrails.sql.statement import Draft, folded
 
 if TYPE_CHECKING:
     from guardrails.sql.cursor import Cursor
@@ -23,7 +24,7 @@ _VACUUM_OPTIONS = frozenset(
 _LOCK_MODES = {mode.name.lower().replace("_", " "): mode for mode in Mode}
 
 
-def _options(cursor: Cursor, known: frozenset[str]) -> set[str]:
+def _options(cursor: Cursor, known: frozenset[str], draft: Draft) -> set[str]:
     """`(full, analyze false, parallel 2)`: the names that are switched on."""
     found: set[str] = set()
     cursor.expect_symbol("(")
@@ -31,6 +32,10 @@ def _options(cursor: Cursor, known: frozenset[str]) -> set[str]:
         name = cursor.label().lower()
         if name not in known:
             raise cursor.error(f"the option {name[:30]!a} is not known")
+        if name in OPTIONS_SINCE.get(draft.kind, {}):
+            draft.needs(
+                OPTIONS_SINCE[draft.kind][name], f"{draft.kind.upper()} ({name.upper()})", "leave the option out"
+            )
         value = ""
         while (token := cursor.peek()) is not None and token.text not in (",", ")"):
             value = cursor.take().value.lower()
@@ -43,7 +48,7 @@ def _options(cursor: Cursor, known: frozenset[str]) -> set[str]:
 
 def vacuum(cursor: Cursor) -> Draft:
     draft = Draft("vacuum", outside_transaction=True)
-    options = _options(cursor, _VACUUM_OPTIONS) if cursor.opens() else set()
+    options = _options(cursor, _VACUUM_OPTIONS, draft) if cursor.opens() else set()
     while word := cursor.accept_one("full", "freeze", "verbose", "analyze", "analyse"):
         options.add(word)
     full = "full" in options
@@ -64,7 +69,7 @@ def vacuum(cursor: Cursor) -> Draft:
 def analyze(cursor: Cursor) -> Draft:
     draft = Draft("analyze")
     if cursor.opens():
-        _options(cursor, frozenset({"verbose", "skip_locked", "buffer_usage_limit"}))
+        _options(cursor, frozenset({"verbose", "skip_locked", "buffer_usage_limit"}), draft)
     cursor.accept("verbose")
     relations = _tables_with_columns(cursor)
     draft.lock(relations or (UNKNOWN_RELATIONS,), _SUE, others=_SUE)
@@ -89,13 +94,20 @@ def _tables_with_columns(cursor: Cursor) -> tuple[str, ...]:
 
 def reindex(cursor: Cursor) -> Draft:
     draft = Draft("reindex")
-    options = _options(cursor, frozenset({"concurrently", "verbose", "tablespace"})) if cursor.opens() else set[str]()
+    known = frozenset({"concurrently", "verbose", "tablespace"})
+    options = _options(cursor, known, draft) if cursor.opens() else set[str]()
     what = cursor.accept_one("index", "table", "schema", "database", "system")
     if not what:
         raise cursor.error("INDEX, TABLE, SCHEMA, DATABASE or SYSTEM expected")
     concurrently = cursor.accept("concurrently") or "concurrently" in options
     name = "" if what in ("database", "system") and cursor.at_end else cursor.relation()
     marks = {what} | ({"concurrently"} if concurrently else set())
+    if what == "system" or folded(name).startswith("pg_catalog."):
+        marks.add("catalog")
+    if concurrently:
+        draft.needs(12, "REINDEX … CONCURRENTLY", REINDEX_BEFORE_12)
+    if what in ("database", "system") and not name:
+        draft.needs(16, f"REINDEX {what.upper()} without a name", "write the database's name")
     draft.outside_transaction = concurrently or what in ("schema", "database", "system")
     draft.waits = concurrently
     if what in ("schema", "database", "system"):
@@ -118,7 +130,7 @@ def reindex(cursor: Cursor) -> Draft:
 def cluster(cursor: Cursor) -> Draft:
     draft = Draft("cluster")
     if cursor.opens():
-        _options(cursor, frozenset({"verbose"}))
+        _options(cursor, frozenset({"verbose"}), draft)
     cursor.accept("verbose")
     if cursor.at_end:
         draft.outside_transaction = True

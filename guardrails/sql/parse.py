@@ -11,7 +11,10 @@ def one_statement(sql: str) -> tuple[Token, ...]:
     Raises:
         Unreadable: no statement, several, or a text lex() refuses.
     """
-    found = statements(lex(sql))
+    tokens = lex(sql)
+    if tokens and ";" not in sql:
+        return tokens
+    found = statements(tokens)
     if len(found) != 1:
         raise Unreadable("no statement" if not found else f"{len(found)} statements where one is meant")
     return found[0]

@@ -12,7 +12,7 @@ from guardrails.sql.lex import Unreadable
 from guardrails.sql.lock import UNKNOWN_RELATIONS, Mode
 from guardrails.sql.readonly import SELECT_ALL_FROM, TYPES, is_grammar, names_columns
 from guardrails.sql.statement import Draft
-from guardrails.sql.tree import tree
+from guardrails.sql.tree import let_go, tree
 
 if TYPE_CHECKING:
     from guardrails.sql.lex import Token
@@ -59,7 +59,8 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
     if isinstance(parsed, exp.Create | exp.Drop):
         raise Unreadable("not a query")
     draft = Draft(_kind(parsed))
-    nodes = [node for node in parsed.walk() if _LOOKED_AT.get(type(node), True) and _is_looked_at(type(node))]
+    every = list(parsed.walk())
+    nodes = [node for node in every if _LOOKED_AT.get(type(node), True) and _is_looked_at(type(node))]
     ctes = frozenset(node.alias for node in nodes if isinstance(node, exp.CTE))
     mode = _mode(tokens, nodes)
     draft.locks.append((UNKNOWN_RELATIONS, mode))  # indexes, and what a view reads
@@ -71,13 +72,22 @@ def read_query(tokens: tuple[Token, ...]) -> Draft:
                     spared = only is not None and node.alias_or_name not in only
                     draft.lock(_written(node), Mode.ACCESS_SHARE if spared else mode)
             case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
+                if isinstance(node, exp.Merge):
+                    draft.needs(17 if node.args.get("returning") else 15, *_merge(node))
                 if not isinstance(node.parent, exp.When):  # the branches of a MERGE write to its own target
                     _write(node, draft)
             case exp.Into():
                 draft.creates.append(_written(node.this))
                 draft.does("create_table_as", _written(node.this))
     _calls(tokens, draft)
+    let_go(every)
     return draft
+
+
+def _merge(merge: exp.Merge) -> tuple[str, str]:
+    if merge.args.get("returning"):
+        return "MERGE … RETURNING", "leave RETURNING out, and SELECT the rows afterwards in the same transaction"
+    return "MERGE", "INSERT … ON CONFLICT … DO UPDATE, or an UPDATE and an INSERT in one transaction"
 
 
 def _without_overriding(tokens: tuple[Token, ...]) -> tuple[Token, ...]:

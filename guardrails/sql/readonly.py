@@ -158,11 +158,11 @@ def _check_query(tokens: tuple[Token, ...]) -> None:
     from guardrails.sql.readonly_tree import check_tree  # noqa: PLC0415 sqlglot takes a quarter second to load
 
     aliases = check_tree(tokens)
-    following = [token.text for token in tokens[1:]]
+    following = [text for _kind, text, _value, _start in tokens]
     following.append("")
     for index, (kind, text, value, _start) in enumerate(tokens):
         if kind == "word" or kind == "name":  # noqa: PLR1714 twice as fast, for half of all tokens
-            if following[index] == "(" or value in _SUSPICIOUS:
+            if following[index + 1] == "(" or value in _SUSPICIOUS:
                 _check_named(tokens, index, aliases)
         elif kind == "punctuation":
             if text not in _HARMLESS:

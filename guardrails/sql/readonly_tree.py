@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from guardrails.sql.readonly import Blocked, check_function_name
-from guardrails.sql.tree import tree
+from guardrails.sql.tree import let_go, tree
 
 if TYPE_CHECKING:
     from guardrails.sql.lex import Token
@@ -31,8 +31,19 @@ _FORBIDDEN_NODES: tuple[type, ...] = (
     exp.Placeholder,
 )
 _LOOKED_AT: tuple[type, ...] = (*_FORBIDDEN_NODES, exp.TableAlias, exp.Anonymous, exp.AnonymousAggFunc)
-_SPECIAL: dict[type, bool] = {}
-"""Whether a class of nodes is one of those: asked once a class, since a query has hundreds of nodes."""
+
+
+class _Classes(dict[type, int]):
+    """What an argument of a class is, asked once a class, since a query has hundreds of them: 0 no node, 1 a node, 2 a
+    node that is looked at.
+    """
+
+    def __missing__(self, kind: type) -> int:
+        self[kind] = found = issubclass(kind, exp.Expr) + issubclass(kind, _LOOKED_AT)
+        return found
+
+
+_CLASSES = _Classes()
 
 
 def check_tree(tokens: tuple[Token, ...]) -> dict[str, int]:
@@ -46,13 +57,23 @@ def check_tree(tokens: tuple[Token, ...]) -> dict[str, int]:
     if not isinstance(parsed, exp.Query | exp.Values):
         raise Blocked("not a query")
     aliases: dict[str, int] = {}
-    for node in parsed.walk():
-        kind = type(node)
-        special = _SPECIAL.get(kind)
-        if special is None:
-            special = _SPECIAL[kind] = issubclass(kind, _LOOKED_AT)
-        if special:
-            _check_node(node, aliases)
+    nodes: list[exp.Expr] = [parsed]
+    if _CLASSES[type(parsed)] > 1:
+        _check_node(parsed, aliases)
+    for node in nodes:  # as Expression.walk() does, without its generators
+        for value in node.args.values():
+            kind = type(value)
+            if kind is list:
+                below = [item for item in value if _CLASSES[type(item)]]
+            elif _CLASSES[kind]:
+                below = [value]
+            else:
+                continue
+            nodes += below
+            for item in below:
+                if _CLASSES[type(item)] > 1:
+                    _check_node(item, aliases)
+    let_go(nodes)
     return aliases
 
 

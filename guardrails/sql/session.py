@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrails.sql.lock import Mode
+from guardrails.sql.newer import EXPLAIN_OPTIONS
 from guardrails.sql.rows import read_rows
 from guardrails.sql.statement import Draft
 
@@ -113,6 +114,7 @@ def read_copy(cursor: Cursor) -> Draft:
 def read_explain(cursor: Cursor) -> Draft:
     """EXPLAIN locks what its statement locks while it is planned, and runs it with ANALYZE."""
     runs = False
+    options: tuple[Token, ...] = ()
     second = cursor.peek(1)
     if cursor.opens() and second is not None and second.value in _EXPLAIN_OPTIONS:
         options = cursor.group()
@@ -122,7 +124,11 @@ def read_explain(cursor: Cursor) -> Draft:
             runs = runs or word != "verbose"
     draft = read_rows(cursor.rest())
     if not runs:
-        draft.operations = [operation for operation in draft.operations if operation.name.startswith("call")]
+        told = ("call", "newer_syntax")
+        draft.operations = [operation for operation in draft.operations if operation.name.startswith(told)]
+    for name in dict.fromkeys(token.value for token in options if token.kind == "word"):
+        if name in EXPLAIN_OPTIONS:
+            draft.needs(*EXPLAIN_OPTIONS[name])
     draft.kind = "explain"
     return draft
 

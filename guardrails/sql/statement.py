@@ -95,6 +95,10 @@ class Draft:
             return
         self.operations.append(replace(Operation(name, relation), **details))  # type: ignore[arg-type]  # own fields
 
+    def needs(self, major: int, what: str, instead: str) -> None:
+        """Servers before this major version do not know what stands here."""
+        self.does("newer_syntax", parts={"what": what, "since": str(major), "instead": instead})
+
     def rewrite(self, relation: str) -> None:
         """The table's file is written anew, and with it the files of indexes we do not see."""
         self.rewrites += [relation, UNKNOWN_RELATIONS]

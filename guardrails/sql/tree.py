@@ -10,6 +10,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 
 from guardrails.sql.lex import Token, Unreadable, normal_text
+from guardrails.sql.parser_tokens import parser_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +53,9 @@ def tree(tokens: Sequence[Token]) -> exp.Expression:
         Unreadable: too big for the parser, not parsed, or a root outside ROOTS.
     """
     _check_size(tokens)
-    text = normal_text(tokens)
     try:
-        parsed = _POSTGRES.parse(text)
+        known = parser_tokens(tokens)
+        parsed = _POSTGRES.parser().parse(*known) if known else _POSTGRES.parse(normal_text(tokens))
     except (SqlglotError, RecursionError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise Unreadable(f"not understood: {_first_line(error)}") from error
     if len(parsed) != 1 or parsed[0] is None:
@@ -67,6 +68,16 @@ def tree(tokens: Sequence[Token]) -> exp.Expression:
 def _check_size(tokens: Sequence[Token]) -> None:
     if len(tokens) > MAX_TREE_TOKENS:
         raise Unreadable(f"more than {MAX_TREE_TOKENS} tokens in one statement")
+    if not tokens:
+        return
+    _kinds, texts, values, _starts = zip(*tokens, strict=True)
+    prefixed = sum(map(values.count, _PREFIXES.intersection(values)))
+    if prefixed > _MAX_PREFIX_RUN or texts.count("(") + texts.count("[") > MAX_TYPE_DEPTH:
+        _check_shape(tokens)
+
+
+def _check_shape(tokens: Sequence[Token]) -> None:
+    """In order, which a statement with few prefixes and brackets does not need."""
     prefixes = 0
     open_types: list[bool] = []
     before = ""
@@ -85,6 +96,12 @@ def _check_size(tokens: Sequence[Token]) -> None:
             elif text in ")]" and open_types:
                 open_types.pop()
         before = value if kind == "word" else value.lower()
+
+
+def let_go(nodes: Sequence[exp.Expr]) -> None:
+    """Cuts the links to parents: a tree nobody reads any more is then freed at once, without a garbage collection."""
+    for node in nodes:
+        node.parent = None
 
 
 def _first_line(error: BaseException) -> str:

@@ -96,3 +96,18 @@ def test_versions_become_numbers(text: str, number: int) -> None:
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(UnusableVersion):
         version_num(text)
+
+
+def test_a_statement_the_server_does_not_know_is_refused_with_what_to_write_instead() -> None:
+    finding = check("ALTER TABLE orders DETACH PARTITION p1 CONCURRENTLY", version=130099).findings[0]
+    assert (finding.rule, finding.level) == ("newer_syntax", "refuse")
+    assert "PostgreSQL 14" in finding.why
+    assert check(finding.fix, version=130099).verdict == "allow"
+    assert check("ALTER TABLE orders DETACH PARTITION p1 CONCURRENTLY", version=140000).verdict == "allow"
+
+
+def test_no_concurrent_form_is_suggested_for_system_catalogs() -> None:
+    for text in ("REINDEX SYSTEM shop", "REINDEX SYSTEM CONCURRENTLY shop", "REINDEX TABLE pg_catalog.pg_class"):
+        report = check(text)
+        assert report.verdict == "refuse"
+        assert all("CONCURRENTLY" not in finding.fix for finding in report.findings)

@@ -1,0 +1,129 @@
+-- objected
+-- version 13
+ALTER TABLE orders DETACH PARTITION orders_2024 CONCURRENTLY;
+
+-- version 13
+ALTER TABLE orders DETACH PARTITION orders_2024 FINALIZE;
+
+-- version 11
+REINDEX INDEX CONCURRENTLY i;
+
+-- version 13
+REINDEX (CONCURRENTLY) INDEX i;
+
+-- version 14
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = 1;
+
+-- version 16
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE RETURNING t.id;
+
+-- version 15
+EXPLAIN (GENERIC_PLAN) SELECT * FROM orders WHERE id = $1;
+
+-- version 16
+EXPLAIN (ANALYZE, SERIALIZE TEXT) SELECT 1;
+
+-- version 14.9
+CREATE UNIQUE INDEX CONCURRENTLY i ON orders (a) NULLS NOT DISTINCT;
+
+-- version 14
+ALTER TABLE orders ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (a);
+
+-- version 10
+CREATE INDEX CONCURRENTLY i ON orders (a) INCLUDE (b);
+
+-- version 12
+VACUUM (PARALLEL 2) orders;
+
+-- version 11
+VACUUM (SKIP_LOCKED) orders;
+
+-- version 13
+VACUUM (PROCESS_TOAST false) orders;
+
+-- version 15
+VACUUM (BUFFER_USAGE_LIMIT '1MB') orders;
+
+-- version 16
+ALTER TABLE orders ALTER COLUMN gross SET EXPRESSION AS (net * 1.3);
+
+-- version 17
+ALTER TABLE orders ADD CONSTRAINT n NOT NULL customer_id NOT VALID;
+
+-- version 13
+ALTER TABLE orders ALTER COLUMN body SET COMPRESSION lz4;
+
+-- version 14
+ALTER TABLE orders SET ACCESS METHOD heap;
+
+-- version 17
+ALTER TABLE orders ADD CONSTRAINT k CHECK (a > 0) NOT ENFORCED;
+
+-- version 14
+CREATE TABLE notes (id bigint PRIMARY KEY, a int UNIQUE NULLS NOT DISTINCT);
+
+-- version 17
+ALTER TABLE orders ADD COLUMN x int GENERATED ALWAYS AS (a * 2) VIRTUAL;
+
+-- passed
+-- version 14
+ALTER TABLE orders DETACH PARTITION orders_2024 CONCURRENTLY;
+
+-- version 14
+ALTER TABLE orders DETACH PARTITION orders_2024 FINALIZE;
+
+-- version 12
+REINDEX INDEX CONCURRENTLY i;
+
+-- version 14
+REINDEX (CONCURRENTLY) INDEX i;
+
+-- version 15
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = 1;
+
+-- version 17
+MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE RETURNING t.id;
+
+-- version 16
+EXPLAIN (GENERIC_PLAN) SELECT * FROM orders WHERE id = $1;
+
+-- version 17
+EXPLAIN (ANALYZE, SERIALIZE TEXT) SELECT 1;
+
+-- version 15
+CREATE UNIQUE INDEX CONCURRENTLY i ON orders (a) NULLS NOT DISTINCT;
+
+-- version 15
+ALTER TABLE orders ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (a);
+
+-- version 11
+CREATE INDEX CONCURRENTLY i ON orders (a) INCLUDE (b);
+
+-- version 13
+VACUUM (PARALLEL 2) orders;
+
+-- version 12
+VACUUM (SKIP_LOCKED) orders;
+
+-- version 14
+VACUUM (PROCESS_TOAST false) orders;
+
+-- version 16
+VACUUM (BUFFER_USAGE_LIMIT '1MB') orders;
+
+-- version 17
+ALTER TABLE orders ALTER COLUMN gross SET EXPRESSION AS (net * 1.3);
+
+-- version 18
+ALTER TABLE orders ADD CONSTRAINT n NOT NULL customer_id NOT VALID;
+
+-- version 14
+ALTER TABLE orders ALTER COLUMN body SET COMPRESSION lz4;
+
+-- version 15
+ALTER TABLE orders SET ACCESS METHOD heap;
+
+-- version 18
+ALTER TABLE orders ADD CONSTRAINT k CHECK (a > 0) NOT ENFORCED;
+
+ALTER TABLE orders DETACH PARTITION orders_2024 CONCURRENTLY;
