@@ -94,7 +94,7 @@ def test_from_the_approval_to_the_verified_end_the_page_follows_by_itself(site: 
     page.locator("#approve").click()
     expect(page.locator(".said")).to_be_visible()
     expect(page.locator(".head .badge")).to_contain_text("Running")
-    store.tables = story("executing").tables
+    site.show(story("executing"))
     site.tell()
     expect(page.locator("progress")).to_have_attribute("value", "61.95")
     expect(page.locator(".steps .now")).to_contain_text("build")
@@ -103,7 +103,7 @@ def test_from_the_approval_to_the_verified_end_the_page_follows_by_itself(site: 
     site.tell()
     expect(page.locator(".phase")).to_contain_text("index validation")
     assert page.locator("progress").get_attribute("value") is None
-    store.tables = story("resolved").tables
+    site.show(story("resolved"))
     site.tell()
     expect(page.locator(".head .badge")).to_contain_text("Recovered, verified")
     expect(page.locator("[data-part=verification]")).to_contain_text("recovered: 0.22 is within <= 0.5")
@@ -285,7 +285,7 @@ def test_a_filter_is_in_the_address_and_the_figures_follow_it(site: Site, page: 
 def test_a_chart_is_looked_closer_at_and_the_address_says_where(site: Site, page: Page) -> None:
     site.show(story("awaiting_approval"))
     page.goto(f"{site.url}/i/INC-1")
-    page.locator("#evidence").scroll_into_view_if_needed()
+    page.locator("[data-charts=evidence] figure").first.scroll_into_view_if_needed()
     over = page.locator("[data-charts=evidence] .u-over").first
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
