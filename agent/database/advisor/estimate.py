@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agent.database.advisor.catalog import TableProfile
     from agent.database.advisor.definition import Definition
-    from agent.database.advisor.demand import Atom, Demands
+    from agent.database.advisor.demand import Atom, Demands, Kind
     from agent.database.snapshot import Plan
 
 RANDOM_PAGE_COST = 4.0
@@ -29,6 +29,8 @@ _DESCENT_COST = 0.5
 _LEADER_SHARE_LOST = 0.3  # to each worker, by get_parallel_divisor (src/backend/optimizer/path/costsize.c)
 _BY_INDEX = frozenset({"Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
 _ORDERS = frozenset({"Sort", "Incremental Sort", "Gather", "Gather Merge", "Limit"})
+_COUNTED: frozenset[Kind] = frozenset({"equal", "null", "filter"})
+"""Comparisons whose share of the rows comes from common values and counts, not from a default."""
 _GROUPS = frozenset({"Aggregate", "Group", "Unique", "WindowAgg"})
 """Nodes that read more rows than they hand on, so a LIMIT above says nothing of the rows below."""
 _TUPLE_OVERHEAD_BYTES = 8 + 4  # IndexTupleData and its line pointer
@@ -155,7 +157,8 @@ def _saved(scan: _Scan, definition: Definition, table: TableProfile, demands: De
         return scan.paid_sorted - _fetched(visited, table) - visited * scan.row_cost
     if not matched and not definition.where:
         return 0.0
-    kept = found if _more_conditions(matched, demands) else max(1.0, scan.rows)
+    others = _others_share(matched, demands)
+    kept = found if others is None else min(rows, max(1.0, scan.rows / max(others, 1e-9)))
     return scan.paid - _fetched_unordered(scan, kept, table, demands, matched)
 
 
@@ -174,10 +177,18 @@ def _sorted(rows: float) -> float:
     return 2 * CPU_OPERATOR_COST * rows * math.log2(max(2.0, rows))
 
 
-def _more_conditions(matched: Sequence[Atom], demands: Demands) -> bool:
-    """Whether the scan's filter holds more than the index finds; if not, the planner knows the rows better than we."""
-    operand = matched[0].operand if matched else None
-    return operand is None or len(demands.of(operand.occurrence)) > len(matched)
+def _others_share(matched: Sequence[Atom], demands: Demands) -> float | None:
+    """Of the rows the index finds, how many pass the scan's other conditions; None when statistics do not say.
+
+    Where they do, the planner's row count, which knows histograms, tells what the index finds better than we can.
+    """
+    if not matched:
+        return None
+    others = [atom for atom in demands.of(matched[0].operand.occurrence) if atom not in matched]
+    counted = all(atom.kind in _COUNTED and atom.operand.column is not None for atom in others)
+    if others and (not counted or demands.alternatives or demands.notes):
+        return None
+    return math.prod(atom.selectivity for atom in others)
 
 
 def _fetched(rows: float, table: TableProfile) -> float:

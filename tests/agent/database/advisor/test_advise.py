@@ -203,6 +203,17 @@ def test_without_hypopg_an_order_does_not_make_up_for_conditions_the_index_does_
     assert estimated(rare, root, 39_995.0).indexes == ()
 
 
+def test_without_hypopg_a_narrow_range_beside_a_wide_condition_is_known_by_the_planners_rows() -> None:
+    sql = "DELETE FROM orders WHERE created_at < '2024-01-01Z' AND closed_at IS NOT NULL"
+    (one,) = estimated(sql, {**SEQ_SCAN, "Plan Rows": 300, "Total Cost": 40_000.0}, 40_000.0).indexes
+    assert one.definition.columns == ("created_at",)
+    wide = {**SEQ_SCAN, "Plan Rows": 300_000, "Total Cost": 40_000.0}
+    assert estimated(sql, wide, 40_000.0).indexes == ()
+    # Of two ranges it is open which one leaves few rows.
+    two = "SELECT * FROM orders WHERE created_at < '2024-01-01Z' AND local_at > '2024-01-01'"
+    assert estimated(two, {**SEQ_SCAN, "Plan Rows": 300, "Total Cost": 40_000.0}, 40_000.0).indexes == ()
+
+
 def test_without_hypopg_a_subquery_is_run_for_the_rows_an_index_finds_too() -> None:
     inner = {"Node Type": "Result", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Total Cost": 900.0}
     root = {**SEQ_SCAN, "Plan Rows": 20, "Plans": [inner]}
