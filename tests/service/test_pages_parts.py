@@ -133,7 +133,8 @@ def _encoding(held: Any, **headers: str) -> str | None:
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             return await client.get("/static/pages.css", headers={"Accept-Encoding": "gzip", **headers})
 
-    return asyncio.run(ask()).headers.get("content-encoding")
+    found: str | None = asyncio.run(ask()).headers.get("content-encoding")
+    return found
 
 
 def test_what_another_site_asks_for_is_never_compressed(tmp_path: Path) -> None:

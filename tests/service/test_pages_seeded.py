@@ -70,7 +70,7 @@ def test_the_figures_are_those_of_the_rows(app: App) -> None:
     assert found.restore.median == pytest.approx(statistics.median(restored), rel=1e-3)
     assert found.restore.mean == pytest.approx(statistics.fmean(restored), rel=1e-3)
     for stage in found.stages:
-        known = [one[stage.name] for one in seconds if one[stage.name] is not None]
+        known = [value for one in seconds if (value := one[stage.name]) is not None]
         assert (stage.name, stage.n) == (stage.name, len(known))
         assert stage.median == pytest.approx(statistics.median(known), rel=1e-3)
     open_ = sum(one.state not in {"resolved", "self_resolved", "closed"} for one in _incidents(app))
