@@ -127,7 +127,7 @@ def test_open_incidents_are_shown_as_open_and_do_not_move_the_median() -> None:
 
 
 def test_of_many_incidents_every_one_is_drawn_and_the_open_and_the_slowest_are_links() -> None:
-    rng = Random(1)
+    rng = Random(1)  # noqa: S311 a picture
     still = figures.Point(1, NOW.timestamp() - 5, 5.0, open=True)
     many = found(still, seconds=[rng.lognormvariate(6, 1) for _ in range(2000)])
     drawn = overview.restore(many)
