@@ -1,4 +1,4 @@
-"""One Chromium for all; one server with a store in memory for each module."""
+"""For each module one Chromium, and one server with a store in memory."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ WAIT_MS = 20_000
 """How long a busy machine may take for one thing."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Not for the whole run: while it lives its event loop does, and no other test could start one of its own."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no chromium on PATH (Debian: apt-get install chromium)")
