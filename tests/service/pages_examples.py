@@ -250,8 +250,8 @@ def _add_proposal(store: MemoryStore, incident: int, state: str) -> None:
         created_at=NOW, decided_at=None, escalated_at=None,
     )  # fmt: skip
     if state == "approved":
-        store.add("decision", approval_id=approval_id, person="Ada", decision="approve", channel="dashboard", reason=None,
-                  at=NOW - timedelta(seconds=30))  # fmt: skip
+        store.add("decision", approval_id=approval_id, person="Ada", decision="approve", channel="dashboard",
+                  reason=None, at=NOW - timedelta(seconds=30))  # fmt: skip
 
 
 def _add_execution(store: MemoryStore, incident: int, *, running: bool) -> None:
