@@ -75,6 +75,8 @@ class Stack:
             group, "store", place / "store", log_path=self.logs / "store.log", progress=progress
         )
         self.broker = EmbeddedValkey(group, "broker", log_path=self.logs / "broker.log", progress=progress)
+        self.settings: dict[str, Mapping[str, str]] = {}
+        """Of single processes, without STANCH_, on top of their own: what a channel needs."""
         self._prometheus_url: str | None = None
         self._starting: dict[str, Future[Child]] = {}
 
@@ -191,6 +193,7 @@ class Stack:
             }
         if name == "executor":
             own["VERIFY_KEYS"] = self.secrets.signing.public_text()
+        own |= self.settings.get(name, {})
         return plain_environment(PYTHONUNBUFFERED="1", **{f"STANCH_{key}": value for key, value in own.items()})
 
     def mend(self, say: Callable[[str], None]) -> None:

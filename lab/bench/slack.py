@@ -107,13 +107,8 @@ class Bench:
              "policy": {"decide_within_s": 3600}},
             prometheus_url=None,
         )  # fmt: skip
-        environment = {
-            **self.stack.environment("serve"),
-            "STANCH_SLACK_BOT_TOKEN": slack.BOT_TOKEN,
-            "STANCH_SLACK_SIGNING_SECRET": slack.SIGNING_SECRET,
-            "STANCH_SLACK_CHANNEL": slack.CHANNEL,
-            "STANCH_SLACK_API_URL": self.workspace.api_url,
-        }
+        self.stack.settings["serve"] = self.workspace.settings()
+        environment = self.stack.environment("serve")
         self._group.start(
             "serve", [sys.executable, "-m", "service.cli", "serve"], log_path=self.stack.logs / "serve.log",
             ready=lambda: answers_ok(f"{self.stack.url}/readyz"), env=environment, cwd=ROOT, port=self.stack.port,

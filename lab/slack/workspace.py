@@ -114,6 +114,15 @@ class Workspace:
     def api_url(self) -> str:
         return f"{self.url}/api/"
 
+    def settings(self) -> dict[str, str]:
+        """What a service needs to talk to this workspace, without STANCH_."""
+        return {
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+            "SLACK_CHANNEL": CHANNEL,
+            "SLACK_API_URL": self.api_url,
+        }
+
     # --- The Web API -------------------------------------------------------------------------------------------
 
     async def _api(self, request: web.Request) -> web.StreamResponse:

@@ -19,16 +19,20 @@ from connectors.embedded.process import last_lines, plain_environment
 from lab.faults import named
 from lab.monitoring import ALERT_EXPRESSION
 from lab.production import Production
-from lab.stack import PROCESSES, ROOT
+from lab.slack.workspace import TEAM, form, signed
+from lab.stack import PERSON, PROCESSES, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from lab.slack.workspace import Posted, Workspace
 
 T = TypeVar("T")
 
 FAULT = named("missing-index")
 UNDONE_BY = "deploy orders-881"
 """The name that the fault's own sessions give the target: what it builds again is not Stanch's."""
+CLICKER = "U0ADA"
 SIGNAL = ALERT_EXPRESSION.rpartition(" > ")[0]
 SLOW_S = 1.5
 OVER = frozenset({"resolved", "self_resolved", "closed"})
@@ -75,6 +79,7 @@ class SteadyProduction(Production):
         """Verified over a shorter window."""
         found = super().configuration()
         found["verification"] = {**found["verification"], "window_s": 10.0}
+        found["slack"] = {"team": TEAM, "people": {CLICKER: PERSON}}
         return found
 
     def rule_groups(self) -> list[dict[str, Any]]:
@@ -87,8 +92,9 @@ class SteadyProduction(Production):
 class Scene:
     """Starts each scenario on a shop that is whole and quiet, with every process running."""
 
-    def __init__(self, production: Production, api: httpx.Client) -> None:
+    def __init__(self, production: Production, api: httpx.Client, workspace: Workspace) -> None:
         self.production = production
+        self.workspace = workspace
         self.api = api
         self.incident_id: str | None = None
         self._was_quiet = False
@@ -162,6 +168,13 @@ class Scene:
     def approve(self, key: str) -> None:
         done = self.command("approve", key)
         assert done.returncode == 0, done.stderr
+
+    def click(self, message: Posted, action_id: str) -> None:
+        """The button is pressed in Slack, by the demo's person, as Slack tells it."""
+        body = form(self.workspace.press(message, action_id, CLICKER))
+        url = f"{self.production.stack.url}/slack/interactivity"
+        answer = httpx.post(url, content=body, headers=signed(body), trust_env=False)
+        assert answer.status_code == httpx.codes.OK, answer.text
 
     def decide(self, key: str, decision: str) -> httpx.Response:
         """The decision as the API takes it, on the revision that is shown now."""
