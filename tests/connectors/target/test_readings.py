@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from connectors.embedded.postgres import EmbeddedPostgres
     from tests.connectors.target.conftest import Shop
 
-NEEDS_PARAMETERS = {"statement_texts", "index_density", "table_indexes", "relation_shapes", "column_values"}
+NEEDS_PARAMETERS = {
+    "statement_texts", "index_density", "table_indexes", "relation_shapes", "column_values", "extended_statistics",
+}  # fmt: skip
 PLAIN = tuple(name for name in READINGS if name not in NEEDS_PARAMETERS)
 LIMITS = Limits(disk_free_share=0.0)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from connectors.pagerduty.memory import Account
+from connectors.unreachable import Unreachable
 from service.routes.webhooks.door import read_body
 from tests.service.app_world import BEARER, CONFIGURATION, App, app_on
 from tests.service.incident_world import firing, notification
@@ -217,9 +219,19 @@ def test_refusals_wait_for_a_store_that_is_away(fresh_database: Database, tmp_pa
             app.ask("POST", "/webhooks/alertmanager", headers=bearer("wrong"), content=b"{}")
             with pytest.raises(Exception, match="store"):
                 app.held.doors.refusals.flush(app.held.ports.store)
+        _until_back(app)
         assert [times for _, _, times in refusals(app, fresh_database)] == [1]
     finally:
         app.close()
+
+
+def _until_back(app: App) -> None:
+    """A pool that was away looks again after seconds, longer each time."""
+    for _ in range(20):
+        with contextlib.suppress(Unreachable), app.held.ports.store.transaction() as tx:
+            tx.now()
+            return
+    raise AssertionError("the store does not come back")
 
 
 # --- Bodies that do not come -------------------------------------------------------------------------------------
