@@ -37,6 +37,26 @@ def test_a_value_is_made_again_when_it_is_too_old() -> None:
     assert recent.get("a", 5, make) == 2
 
 
+def test_in_its_grace_an_old_value_is_given_while_a_new_one_is_made() -> None:
+    now, made, done = [0.0], [0], threading.Event()
+    recent = Recent(clock=lambda: now[0])
+
+    def make() -> int:
+        made[0] += 1
+        if made[0] > 1:
+            done.set()
+        return made[0]
+
+    assert recent.get("a", 5, make, grace_s=60) == 1
+    now[0] = 6.0
+    assert recent.get("a", 5, make, grace_s=60) == 1
+    assert done.wait(20)
+    while recent.get("a", 5, make, grace_s=60) != 2:  # the new value is set just after it was made
+        pass
+    now[0] = 6.0 + 5 + 61
+    assert recent.get("a", 5, make, grace_s=60) == 3
+
+
 def test_what_could_not_be_made_is_asked_for_again() -> None:
     recent = Recent()
 
