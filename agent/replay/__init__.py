@@ -1,0 +1,1 @@
+"""Incidents played again through the same `decide`, from what was recorded of them."""
