@@ -104,6 +104,13 @@ class Production:
     def admin_dsn(self) -> str:
         return self.target.dsn(database=seed.DATABASE)
 
+    @property
+    def app_dsn(self) -> str:
+        return self.target_dsn(seed.APP_ROLE)
+
+    def control(self, service: str) -> str:
+        return self.shop.control(service)
+
     def target_dsn(self, role: str) -> str:
         return self.target.dsn(role, self.passwords[role], seed.DATABASE)
 
@@ -167,7 +174,7 @@ class Production:
         """The shop, what watches it, and Stanch."""
         self._shop = Shop(
             self.group,
-            app_dsn=self.target_dsn(seed.APP_ROLE),
+            app_dsn=self.app_dsn,
             exporter_dsn=self.target_dsn(seed.EXPORTER_ROLE),
             log_dir=self.place / "logs",
             customers=seed.customers_for(self.scale.rows),
@@ -240,16 +247,16 @@ class Production:
     def inject(self, fault: Fault) -> float:
         """Breaks the shop and announces the deploy that did it; when, in epoch seconds."""
         self.stack.wait_until_ready()
-        at = fault.inject(self.admin_dsn)
+        at = fault.inject(self)
         if fault.change is not None:
             change = fault.change
             self.post_change(service=change.service, version=change.version, summary=change.summary)
         return at
 
-    def post_change(self, **change: str) -> None:
+    def post_change(self, *, service: str, version: str, summary: str) -> None:
         answer = httpx.post(
             f"{self.stack.url}/webhooks/changes",
-            json=change,
+            json={"service": service, "version": version, "summary": summary},
             headers={"Authorization": f"Bearer {self.stack.secrets.alertmanager}"},
             trust_env=False,
         )

@@ -102,6 +102,13 @@ class Shop:
         """Of /gaps?since=EPOCH[&until=EPOCH] and the load's own /metrics."""
         return _url(self.ports.load)
 
+    def control(self, service: str) -> str:
+        """Of a process's /control. Raises ValueError for a name that is no process of the shop."""
+        address = self.ports.scrape_targets().get(service)
+        if address is None or service == DEFAULT_SERVICE:
+            raise ValueError(f"{service!r} has no control route")
+        return f"http://{address}/control"
+
     def scrape_targets(self) -> dict[str, str]:
         """Service → host:port, for monitoring.scrape_configs."""
         return self.ports.scrape_targets()

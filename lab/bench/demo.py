@@ -65,7 +65,7 @@ def _quiet(_line: str) -> None:
 def _one(lab: Production, number: int, runs: int, json_: bool) -> dict[str, Any]:
     fault = named(FAULT)
     if number > 1:
-        fault.undo(lab.admin_dsn)
+        fault.undo(lab)
     click.echo(f"run {number} of {runs}: {NORMAL_LOAD_S:.0f} s of normal load first", err=True)
     time.sleep(NORMAL_LOAD_S)
     lab.group.check()

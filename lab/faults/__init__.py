@@ -1,13 +1,14 @@
-"""What can be broken on purpose. A new fault: one module here, one entry in FAULTS."""
+"""What can be broken on purpose. A new fault: one module here, one entry in DATABASE_FAULTS or SERVICE_FAULTS."""
 
 from __future__ import annotations
 
-from lab.faults.fault import CannotInjectError, Change, Fault
-from lab.faults.missing_index import MissingIndex
+from lab.faults.database_faults import DATABASE_FAULTS
+from lab.faults.fault import CannotInjectError, Change, Fault, Surroundings
+from lab.faults.service_faults import SERVICE_FAULTS
 
-__all__ = ["FAULTS", "CannotInjectError", "Change", "Fault", "named"]
+__all__ = ["FAULTS", "CannotInjectError", "Change", "Fault", "Surroundings", "named"]
 
-FAULTS: tuple[Fault, ...] = (MissingIndex(),)
+FAULTS: tuple[Fault, ...] = (*DATABASE_FAULTS, *SERVICE_FAULTS)
 
 
 def named(name: str) -> Fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors, sql
@@ -12,6 +13,9 @@ from psycopg.conninfo import make_conninfo
 from connectors import named_sql
 from lab.faults.fault import CannotInjectError, Change
 from lab.shop.seed import DATABASE
+
+if TYPE_CHECKING:
+    from lab.faults.fault import Surroundings
 
 INDEX = "orders_customer_idx"
 _DEPLOY = Change(service="orders", version="orders-881", summary="drop index orders_customer_idx, reported as unused")
@@ -26,12 +30,15 @@ class MissingIndex:
     name: str = "missing-index"
     component: str = "orders-db"
     mechanism: str = "no index serves orders by customer, newest first, so each list scans the whole table"
+    mechanism_id: str = "missing_index"
     expected_action: str | None = "create_index_concurrently"
     change: Change | None = _DEPLOY
+    alerts: tuple[str, ...] = ("StorefrontSlow",)
+    also: tuple[tuple[str, str], ...] = ()
 
-    def inject(self, admin_dsn: str) -> float:
+    def inject(self, lab: Surroundings) -> float:
         try:
-            return self._inject(admin_dsn)
+            return self._inject(lab.admin_dsn)
         except psycopg.Error as refused:
             raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
 
@@ -48,9 +55,9 @@ class MissingIndex:
                 )
             return _drop(connection)
 
-    def undo(self, admin_dsn: str) -> None:
+    def undo(self, lab: Surroundings) -> None:
         """Also drops other indexes that serve: one that Stanch built would hide the next injection."""
-        with _connect(admin_dsn) as connection:
+        with _connect(lab.admin_dsn) as connection:
             if INDEX not in _serving(connection):
                 connection.execute(_SQL["drop_remains"].encode())
                 connection.execute(_SQL["create"].encode())

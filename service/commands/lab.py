@@ -27,7 +27,8 @@ def list_(json_: bool) -> None:
         row = {
             "name": fault.name,
             "component": fault.component,
-            "mechanism": fault.mechanism,
+            "mechanism": fault.mechanism_id,
+            "description": fault.mechanism,
             "expected_action": fault.expected_action,
         }
         click.echo(json.dumps(row) if json_ else f"{fault.name:20} {fault.component:12} {fault.mechanism}")

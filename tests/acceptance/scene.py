@@ -107,7 +107,7 @@ class Scene:
     def make_quiet(self) -> None:
         """The fault is undone, everything runs, nothing is open, and load was normal for a while."""
         self.start_what_is_missing()
-        FAULT.undo(self.production.admin_dsn)
+        FAULT.undo(self.production)
         self.incident_id = None
         quiet_for_s = BETWEEN_S if self._was_quiet else BASELINE_S
         undone_at = time.monotonic()
@@ -157,7 +157,7 @@ class Scene:
         return self.incident_id
 
     def repair_by_hand(self) -> None:
-        FAULT.undo(self.production.admin_dsn)
+        FAULT.undo(self.production)
 
     def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """`stanch …` in another terminal of the demo's owner."""

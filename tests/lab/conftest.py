@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from connectors.embedded.postgres import EmbeddedPostgres
-from connectors.embedded.process import ProcessGroup
+from connectors.embedded.process import ProcessGroup, free_port
 from lab.shop.seed import APP_ROLE, DATABASE, EXPORTER_ROLE, customers_for, seed, set_password
 from lab.topology import TARGET_SETTINGS, Rates, Shop
 
@@ -34,6 +34,8 @@ def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """Also the surroundings of a fault that needs nothing but the database."""
+
     group: ProcessGroup
     postgres: EmbeddedPostgres
     password: str
@@ -43,6 +45,17 @@ class Target:
     @property
     def admin_dsn(self) -> str:
         return self.postgres.dsn(database=DATABASE)
+
+    @property
+    def app_dsn(self) -> str:
+        return self.dsn(APP_ROLE)
+
+    def control(self, service: str) -> str:
+        """No shop runs here: whoever needs one is told that nobody listens."""
+        return f"http://127.0.0.1:{free_port()}/control?{service}"
+
+    def post_change(self, *, service: str, version: str, summary: str) -> None:
+        raise AssertionError(f"nobody listens for {service} {version} {summary}")
 
     def dsn(self, role: str) -> str:
         return self.postgres.dsn(role, self.password, DATABASE)

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def fault(target: Target) -> Iterator[Fault]:
     fault = named("missing-index")
-    fault.undo(target.admin_dsn)
+    fault.undo(target)
     yield fault
-    fault.undo(target.admin_dsn)
+    fault.undo(target)
 
 
 def _plan(target: Target) -> str:
@@ -44,9 +44,9 @@ def test_injecting_makes_the_list_of_orders_a_scan_and_undoing_brings_the_index_
     fault: Fault, target: Target
 ) -> None:
     before = _plan(target)
-    fault.inject(target.postgres.dsn())
+    fault.inject(target)
     during = _plan(target)
-    fault.undo(target.postgres.dsn())
+    fault.undo(target)
 
     assert "orders_customer_idx" in before
     assert "Seq Scan on orders" in during
@@ -55,10 +55,10 @@ def test_injecting_makes_the_list_of_orders_a_scan_and_undoing_brings_the_index_
 
 
 def test_injecting_twice_is_refused_and_says_what_to_do(fault: Fault, target: Target) -> None:
-    fault.inject(target.admin_dsn)
+    fault.inject(target)
 
     with pytest.raises(CannotInjectError, match="undo missing-index first"):
-        fault.inject(target.admin_dsn)
+        fault.inject(target)
 
 
 def test_injecting_beside_another_index_that_serves_is_refused_and_names_it(fault: Fault, target: Target) -> None:
@@ -66,16 +66,16 @@ def test_injecting_beside_another_index_that_serves_is_refused_and_names_it(faul
         connection.execute("CREATE INDEX st_other_orders ON orders (customer_id, placed_at)")
 
     with pytest.raises(CannotInjectError, match="st_other_orders"):
-        fault.inject(target.admin_dsn)
+        fault.inject(target)
 
     assert "orders_customer_idx" in _indexes(target)
 
 
 def test_undoing_removes_an_index_that_the_repair_built(fault: Fault, target: Target) -> None:
-    fault.inject(target.admin_dsn)
+    fault.inject(target)
     with psycopg.connect(target.admin_dsn, autocommit=True) as connection:
         connection.execute("CREATE INDEX CONCURRENTLY st_repair_orders ON orders (customer_id)")
-    fault.undo(target.admin_dsn)
+    fault.undo(target)
 
     assert _indexes(target) == {"orders_pkey", "orders_customer_idx"}
 
@@ -84,6 +84,6 @@ def test_injecting_while_a_long_transaction_holds_the_table_gives_up_and_says_so
     with psycopg.connect(target.admin_dsn) as holder:
         holder.execute("LOCK TABLE orders IN ACCESS SHARE MODE")
         with pytest.raises(CannotInjectError, match="end the long transaction"):
-            fault.inject(target.admin_dsn)
+            fault.inject(target)
 
     assert "orders_customer_idx" in _indexes(target)
