@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from connectors.embedded.postgres import EmbeddedPostgres
-from connectors.embedded.process import ProcessGroup
+from tests.clusters import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connectors.embedded.postgres import Binaries
+    from connectors.embedded.postgres import Binaries, EmbeddedPostgres
 
 _SETTINGS = {"fsync": "off", "max_prepared_transactions": "4", "wal_level": "logical"}
 
@@ -21,21 +20,8 @@ _SETTINGS = {"fsync": "off", "max_prepared_transactions": "4", "wal_level": "log
 @pytest.fixture(scope="session")
 def server(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A running cluster of its own."""
-    place = tmp_path_factory.mktemp(binaries.origin)
-    with ProcessGroup(place / "run", _silent) as group:
-        postgres = EmbeddedPostgres(
-            group,
-            f"postgres-{binaries.origin}",
-            place / "cluster",
-            log_path=place / "postgres.log",
-            progress=_silent,
-            settings=_SETTINGS,
-            binaries=binaries,
-        )
-        postgres.start()
+    with running(binaries, tmp_path_factory.mktemp(binaries.origin), _SETTINGS) as postgres:
         yield postgres
-        postgres.stop()
-        postgres.remove()
 
 
 @pytest.fixture
@@ -43,7 +29,3 @@ def admin(server: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
     """The superuser's connection to the database `postgres`, in autocommit."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         yield connection
-
-
-def _silent(_line: str) -> None:
-    return None

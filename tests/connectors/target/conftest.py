@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from connectors.embedded.postgres import EmbeddedPostgres
-from connectors.embedded.process import ProcessGroup
 from guardrails.fence import OPENINGS, SERVER_ACTIONS, Fence
+from tests.clusters import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connectors.embedded.postgres import Binaries
+    from connectors.embedded.postgres import Binaries, EmbeddedPostgres
 
 _SETTINGS = {
     "fsync": "off",
@@ -59,21 +58,8 @@ class Shop:
 @pytest.fixture(scope="session")
 def server(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A running cluster of its own."""
-    place = tmp_path_factory.mktemp(binaries.origin)
-    with ProcessGroup(place / "run", _silent) as group:
-        postgres = EmbeddedPostgres(
-            group,
-            f"postgres-{binaries.origin}",
-            place / "cluster",
-            log_path=place / "postgres.log",
-            progress=_silent,
-            settings=_SETTINGS,
-            binaries=binaries,
-        )
-        postgres.start()
+    with running(binaries, tmp_path_factory.mktemp(binaries.origin), _SETTINGS) as postgres:
         yield postgres
-        postgres.stop()
-        postgres.remove()
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +93,3 @@ def shop(server: EmbeddedPostgres) -> Shop:
 def admin(shop: Shop) -> Iterator[psycopg.Connection]:
     with psycopg.connect(shop.admin, autocommit=True) as connection:
         yield connection
-
-
-def _silent(_line: str) -> None:
-    return None
