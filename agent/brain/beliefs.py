@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from agent.incident import Answered
     from agent.runbook.skill import Check, Skill
 
-FLOOR = 0.02
-"""none_of_these never falls below this: a skill's list of causes is never the whole world."""
-
 
 def posterior(skill: Skill, answered: Mapping[str, Answered], *, without: str | None = None) -> dict[str, float]:
     """Belief in each cause given the answers; sums to 1. A check that could not see moves nothing."""
@@ -29,15 +26,16 @@ def posterior(skill: Skill, answered: Mapping[str, Answered], *, without: str | 
     top = max(log.values())
     weight = {cause: math.exp(value - top) for cause, value in log.items()}
     total = sum(weight.values())
-    return _with_floor({cause: value / total for cause, value in weight.items()})
+    return _with_floor({cause: value / total for cause, value in weight.items()}, skill.parameters.floor)
 
 
-def _with_floor(beliefs: dict[str, float]) -> dict[str, float]:
+def _with_floor(beliefs: dict[str, float], floor: float) -> dict[str, float]:
+    """none_of_these never falls below it: a skill's list of causes is never the whole world."""
     open_world = beliefs[NONE_OF_THESE]
-    if open_world >= FLOOR:
+    if open_world >= floor:
         return beliefs
-    shrink = (1 - FLOOR) / (1 - open_world)
-    return {cause: FLOOR if cause == NONE_OF_THESE else p * shrink for cause, p in beliefs.items()}
+    shrink = (1 - floor) / (1 - open_world)
+    return {cause: floor if cause == NONE_OF_THESE else p * shrink for cause, p in beliefs.items()}
 
 
 def entropy(beliefs: Mapping[str, float]) -> float:

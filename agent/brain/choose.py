@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from agent.incident import Working
     from agent.runbook.skill import Check, Skill
 
-WORTH_ASKING_BITS = 0.01
-"""A check expected to bring less than this is not asked. From facts on loops: four such in a row is a stall."""
-
-SIDE_BY_SIDE = 3
-"""Checks asked at once: they wait on the outside, not on each other. More would ask what the first would have made
-needless."""
-
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -149,8 +142,8 @@ def _most_telling_per_second(skill: Skill, working: Working) -> tuple[str, ...]:
         for candidate in opened if check.gathers else [check]:
             gain = belief.expected_gain(candidate, working.beliefs)
             cost_s = check.cost_s + (candidate.cost_s if check.gathers else 0.0)
-            if gain >= WORTH_ASKING_BITS:
+            if gain >= skill.parameters.worth_asking_bits:
                 rate[check.id] = max(rate.get(check.id, 0.0), gain / cost_s)
     best = sorted(rate, key=lambda name: (-rate[name], name))
     room = skill.stop.max_checks - len(working.answered)
-    return tuple(best[: min(SIDE_BY_SIDE, room)])
+    return tuple(best[: min(skill.parameters.side_by_side, room)])

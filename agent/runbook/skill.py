@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from agent.brain.parameters import DEFAULTS, BrainParameters, read_parameters
 from agent.runbook.parameters import Sources, checks_named, read_sources
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ NONE_OF_THESE = "none_of_these"
 
 TOOLS = ("database", "metrics", "changes", "causal")
 Tool = Literal["database", "metrics", "changes", "causal"]
-
-STRENGTH = {"strong": 0.9, "weak": 0.55, "against": 0.04}
-"""P(check says yes | cause) for the words a skill may use. Judgement, not measurement: the counts of verified
-incidents are kept beside them in the store."""
-
-UNRELATED = 0.15
-"""P(check says yes | cause) where the skill says nothing about the pair."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -112,6 +106,7 @@ class Skill:
     first: tuple[str, ...]
     stop: Stop
     remediations: tuple[Remediation, ...]
+    parameters: BrainParameters = DEFAULTS
 
     def priors(self) -> dict[str, float]:
         total = sum(cause.prior for cause in self.causes.values())
@@ -152,7 +147,8 @@ def _skill(
     causes = {key: _cause(key, row) for key, row in diagnosis["causes"].items()}
     if NONE_OF_THESE not in causes:
         raise ValueError(f"causes must hold {NONE_OF_THESE}")
-    checks = _checks(diagnosis["checks"], tuple(causes))
+    parameters = read_parameters(diagnosis.get("brain"))
+    checks = _checks(diagnosis["checks"], tuple(causes), parameters)
     first, stop = tuple(diagnosis.get("first", ())), _stop(diagnosis["stop"])
     fixes = tuple(_remediation(row) for row in remediation["remediations"])
     _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
@@ -176,6 +172,7 @@ def _skill(
         first=first,
         stop=stop,
         remediations=fixes,
+        parameters=parameters,
     )
 
 
@@ -211,23 +208,24 @@ def _positive(what: str, value: Any) -> float:
     return number
 
 
-def _checks(rows: list[Mapping[str, Any]], causes: tuple[str, ...]) -> dict[str, Check]:
+def _checks(rows: list[Mapping[str, Any]], causes: tuple[str, ...], parameters: BrainParameters) -> dict[str, Check]:
     checks: dict[str, Check] = {}
     for row in rows:
-        check = _check(row, causes)
+        check = _check(row, causes, parameters)
         if check.id in checks:
             raise ValueError(f"check {check.id!r} is declared twice")
         checks[check.id] = check
     return checks
 
 
-def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
+def _check(row: Mapping[str, Any], causes: tuple[str, ...], parameters: BrainParameters) -> Check:
     tool = row["tool"]
     if tool not in TOOLS:
         raise ValueError(f"check {row['id']!r}: tool {tool!r} is none of {', '.join(TOOLS)}")
     supports = row.get("supports", {})
     _all_known("cause", dict.fromkeys(causes), list(supports))
-    _all_known("strength", STRENGTH, list(supports.values()))
+    strength = parameters.strength()
+    _all_known("strength", strength, list(supports.values()))
     return Check(
         id=row["id"],
         tool=tool,
@@ -235,7 +233,7 @@ def _check(row: Mapping[str, Any], causes: tuple[str, ...]) -> Check:
         cost_s=_positive(f"cost_s of {row['id']}", row["cost_s"]),
         needs=tuple(row.get("needs", ())),
         gathers=bool(row.get("gathers", False)),
-        yes_given={cause: STRENGTH[supports[cause]] if cause in supports else UNRELATED for cause in causes},
+        yes_given={cause: strength[supports[cause]] if cause in supports else parameters.unrelated for cause in causes},
     )
 
 

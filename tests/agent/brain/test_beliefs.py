@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.brain.beliefs import FLOOR, entropy, expected_gain, leave_one_out, posterior
+from agent.brain.beliefs import entropy, expected_gain, leave_one_out, posterior
+from agent.brain.parameters import DEFAULTS
 from agent.incident import Answered
 from agent.runbook.skill import NONE_OF_THESE, Skill
 from connectors.runbooks import skills
@@ -34,7 +35,7 @@ def test_beliefs_sum_to_one_and_leave_room_for_a_cause_nobody_listed(case: Case)
     beliefs = posterior(skill, answered)
     assert math.fsum(beliefs.values()) == pytest.approx(1, abs=1e-9)
     assert all(0 <= p <= 1 for p in beliefs.values())
-    assert beliefs[NONE_OF_THESE] >= FLOOR
+    assert beliefs[NONE_OF_THESE] >= DEFAULTS.floor
 
 
 @settings(deadline=None)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.brain.beliefs import posterior
-from agent.brain.choose import SIDE_BY_SIDE, Ask, Conclude, GiveUp, Wait, next_move
+from agent.brain.choose import Ask, Conclude, GiveUp, Wait, next_move
+from agent.brain.parameters import DEFAULTS
 from agent.incident import Answered, Working
-from agent.runbook.skill import NONE_OF_THESE, STRENGTH
+from agent.runbook.skill import NONE_OF_THESE
 from connectors.runbooks import skills
 from tests.agent.examples import CONVINCING, DIAGNOSIS, HIDDEN, NO, NOTED, SKILL, YES, skill
 
@@ -39,7 +40,7 @@ def any_skill(draw: st.DrawFn) -> Skill:
                 "cost_s": draw(st.sampled_from([0.05, 0.3, 3.0])),
                 "gathers": draw(st.booleans()),
                 "needs": draw(st.lists(st.sampled_from(names[:n]), unique=True, max_size=2)) if n else [],
-                "supports": {cause: draw(st.sampled_from(sorted(STRENGTH))) for cause in supported},
+                "supports": {cause: draw(st.sampled_from(sorted(DEFAULTS.strength()))) for cause in supported},
             }
         )
     needless = [row["id"] for row in checks if not row["needs"]]
@@ -182,7 +183,7 @@ def test_no_more_than_a_few_are_asked_side_by_side() -> None:
     answered = {"c0": HIDDEN}
     move = next_move(chosen, Working(beliefs=posterior(chosen, answered), answered=answered))
     assert isinstance(move, Ask)
-    assert len(move.checks) == SIDE_BY_SIDE
+    assert len(move.checks) == DEFAULTS.side_by_side
 
 
 def test_a_cheap_check_goes_before_an_equal_dear_one() -> None:

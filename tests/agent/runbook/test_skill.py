@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.runbook.skill import NONE_OF_THESE, STRENGTH, UNRELATED, UnusableSkill, read
+from agent.brain.parameters import DEFAULTS
+from agent.runbook.skill import NONE_OF_THESE, UnusableSkill, read
 from tests.agent.examples import DIAGNOSIS, FRONT, REMEDIATION, SKILL, files
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def test_a_skill_is_read_with_its_defaults() -> None:
     assert SKILL.checks["scans"].query == "scans"
     assert SKILL.checks["scans"].needs == ("sample",)
     assert SKILL.checks["scans"].yes_given == {
-        "missing_index": STRENGTH["strong"],
-        "traffic_surge": STRENGTH["against"],
-        NONE_OF_THESE: UNRELATED,
+        "missing_index": DEFAULTS.strong,
+        "traffic_surge": DEFAULTS.against,
+        NONE_OF_THESE: DEFAULTS.unrelated,
     }
     assert SKILL.causes["traffic_surge"].component == "service"
     assert not SKILL.needs_target
