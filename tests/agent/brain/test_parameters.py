@@ -23,5 +23,5 @@ def test_what_a_skill_leaves_out_keeps_its_default() -> None:
     ],
 )
 def test_numbers_the_brain_cannot_think_with_are_refused(written: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="brain|could not convert"):
+    with pytest.raises(ValueError, match=r"brain|could not convert"):
         read_parameters(written)
