@@ -43,7 +43,8 @@ Status = Literal["yes", "no", "not_visible", "note"]
 class Truth:
     """component: the service or target where it broke. action: kind of the typed action that repairs it, None: none may
     be taken. restore_s: from the start of that action to the signal's recovery, as recorded; None without one. also:
-    (component, mechanism) of a second fault at the same time.
+    (component, mechanism) of a second fault at the same time. params: those that the action must have to repair it;
+    empty where its kind says enough.
     """
 
     fault: str
@@ -52,6 +53,7 @@ class Truth:
     action: str | None
     restore_s: float | None = None
     also: tuple[tuple[str, str], ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Said:
 class Case:
     """answers: by `question(check)`, one for each time it was asked, step_s apart from the alert on; the last one holds
     afterwards. A question that was not recorded is not visible. family: mechanism and template, the unit of splitting.
-    strata: names that results are also counted under (`anchor-swap`, `benign`, `shift`, `recorded` …).
+    strata: names that results are also counted under (`anchor-swap`, `benign`, `shift`, `recorded` …). differs: how a
+    generated case differs from the recording it comes from.
     """
 
     id: str
@@ -80,6 +83,12 @@ class Case:
     truth: Truth
     step_s: float = 5.0
     strata: frozenset[str] = field(default_factory=frozenset)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    differs: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready: what it is, and how it differs from what was recorded."""
+        return {"id": self.id, "family": self.family, "strata": sorted(self.strata), **self.differs}
 
 
 def question(check: Check) -> str:
