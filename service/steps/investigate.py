@@ -11,8 +11,8 @@ from agent.database.checks import CHECKS
 from agent.database.execution import Bounds, Statement
 from agent.events import CheckAnswered, ProposalDrafted, ProposalRefused
 from agent.incident import Answered, Incident, Milestone
-from agent.metric_checks import Answer, Change, recent_change, traffic_surge
-from agent.ports import NoData
+from agent.metric_checks import METRIC_CHECKS, Answer, Change, Family, Kind, Seen, ask, recent_change
+from agent.ports import NoData, Series, total
 from agent.runbook.parameters import MissingEvidence, gathered
 from connectors.store.store import Transaction, jsonb
 from connectors.unreachable import Unreachable
@@ -68,7 +68,7 @@ def ask_agent(ports: Ports, incident: Incident, skill: Skill, asked: Check) -> F
         case "database":
             return _ask_database(ports, incident, asked)
         case "metrics":
-            return _found(_ask_traffic(ports, incident))
+            return _found(_ask_metrics(ports, incident, asked))
         case "changes":
             return _found(_ask_changes(ports, incident))
         case "causal":
@@ -88,24 +88,56 @@ def _ask_database(ports: Ports, incident: Incident, asked: Check) -> Found:
     return Found(seen.status, seen.summary, seen.data)
 
 
-def _ask_traffic(ports: Ports, incident: Incident) -> Answer:
-    metric = ports.configuration.traffic()
-    if ports.metrics is None or metric is None:
-        return Answer("not_visible", "no Prometheus or no traffic metric is configured", {})
+def _ask_metrics(ports: Ports, incident: Incident, asked: Check) -> Answer:
+    _, kinds = METRIC_CHECKS.get(asked.query, (None, frozenset()))
+    if ports.metrics is None or not any(metric.kind in kinds for metric in ports.configuration.metrics):
+        return Answer("not_visible", f"no Prometheus or no metric that {asked.query} reads is configured", {})
+    return ask(asked.query, seen(ports, incident, ports.metrics, kinds))
+
+
+def seen(ports: Ports, incident: Incident, metrics: Metrics, kinds: frozenset[Kind]) -> Seen:
+    """The configured families of these kinds round the alert, with the graph and the changes."""
     start, now = window(ports, incident)
-    series = ports.metrics.query_range(metric.query, start, now, ports.configuration.ranking.step_s)
-    rows = () if isinstance(series, NoData) else series
-    own = tuple(one for one in rows if one.labels.get(metric.service_label) == incident.service)
-    return traffic_surge(own or rows, incident.milestones[Milestone.IMPACT_START].timestamp())
+    families = []
+    for metric in ports.configuration.metrics:
+        if metric.kind not in kinds:
+            continue
+        series = metrics.query_range(metric.query, start, now, ports.configuration.ranking.step_s)
+        families.append(Family(metric.name, metric.kind, _by_service(series, metric.service_label)))
+    callees: dict[str, tuple[str, ...]] = {}
+    for caller, callee in ports.configuration.graph:
+        callees[caller] = (*callees.get(caller, ()), callee)
+    return Seen(
+        families=families,
+        callees=callees,
+        databases=frozenset(ports.configuration.targets),
+        service=incident.service,
+        impact_start=incident.milestones[Milestone.IMPACT_START].timestamp(),
+        changes=_changes(ports, incident),
+    )
+
+
+def _by_service(series: tuple[Series, ...] | NoData, label: str) -> dict[str, Series]:
+    """Instances behind one name count as their sum; what names no service is kept under ""."""
+    named: dict[str, list[Series]] = {}
+    for one in () if isinstance(series, NoData) else series:
+        named.setdefault(one.labels.get(label, ""), []).append(one)
+    return {
+        service: rows[0] if len(rows) == 1 else Series({label: service}, rows[0].times, total(rows))
+        for service, rows in named.items()
+    }
 
 
 def _ask_changes(ports: Ports, incident: Incident) -> Answer:
+    services = ports.configuration.reachable(incident.service or "")
+    return recent_change(_changes(ports, incident), services, incident.milestones[Milestone.IMPACT_START])
+
+
+def _changes(ports: Ports, incident: Incident) -> list[Change]:
     impact = incident.milestones[Milestone.IMPACT_START]
     with ports.store.transaction() as tx:
         rows = tx.all("changes_between", start=impact - timedelta(hours=1), end=impact + timedelta(minutes=5))
-    services = ports.configuration.reachable(incident.service or "")
-    changes = [Change(row["service"], row["version"], row["summary"], row["at"]) for row in rows]
-    return recent_change(changes, services, impact)
+    return [Change(row["service"], row["version"], row["summary"], row["at"]) for row in rows]
 
 
 def window(ports: Ports, incident: Incident) -> tuple[Any, Any]:
