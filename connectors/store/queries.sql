@@ -288,8 +288,8 @@ SET body = excluded.body, markdown = excluded.markdown, written_at = clock_times
 SELECT body, markdown, written_at FROM stanch.postmortem WHERE incident_id = %(incident)s
 
 -- name: count_for_skill
-INSERT INTO stanch.skill_count (skill, cause, name, incident_id, outcome)
-VALUES (%(skill)s, %(cause)s, %(name)s, %(incident)s, %(outcome)s)
+INSERT INTO stanch.skill_count (skill, cause, name, incident_id, outcome, origin, sha256)
+VALUES (%(skill)s, %(cause)s, %(name)s, %(incident)s, %(outcome)s, %(origin)s, %(sha256)s)
 ON CONFLICT DO NOTHING
 
 -- name: skill_counts
@@ -686,3 +686,42 @@ SELECT max(id) AS id FROM stanch.audit
 
 -- name: latest_audit_of
 SELECT max(id) AS id FROM stanch.audit WHERE incident_id = %(incident)s
+
+-- name: lock_skill
+SELECT pg_advisory_xact_lock(727202612, hashtext(%(name)s))
+
+-- name: add_skill_version
+INSERT INTO stanch.skill_version (name, version, sha256, files, parent, source, note)
+SELECT %(name)s, coalesce(max(version), 0) + 1, %(sha256)s, %(files)s, %(parent)s, %(source)s, %(note)s
+FROM stanch.skill_version WHERE name = %(name)s
+ON CONFLICT (name, sha256) DO NOTHING
+
+-- name: skill_version
+SELECT name, version, sha256, files, parent, source, note, created_at
+FROM stanch.skill_version WHERE name = %(name)s AND sha256 = %(sha256)s
+
+-- name: skill_history
+SELECT name, version, sha256, files, parent, source, note, created_at
+FROM stanch.skill_version WHERE name = %(name)s ORDER BY version
+
+-- name: skill_champions
+SELECT v.name, v.version, v.sha256, v.files, v.parent, v.source, v.note, v.created_at
+FROM (SELECT DISTINCT ON (name) name, sha256 FROM stanch.skill_promotion ORDER BY name, id DESC) AS newest
+JOIN stanch.skill_version v USING (name, sha256) ORDER BY v.name
+
+-- name: promote_skill
+INSERT INTO stanch.skill_promotion (name, sha256, person) VALUES (%(name)s, %(sha256)s, %(person)s)
+
+-- name: skill_promotions
+-- Newest first.
+SELECT p.name, p.sha256, v.version, p.person, p.at
+FROM stanch.skill_promotion p LEFT JOIN stanch.skill_version v USING (name, sha256)
+WHERE p.name = %(name)s ORDER BY p.id DESC LIMIT %(limit)s
+
+-- name: newest_promotion
+-- Tells whether what is in use may have changed.
+SELECT max(id) AS id FROM stanch.skill_promotion
+
+-- name: skill_counted
+SELECT skill, cause, name, outcome, incident_id, origin, sha256, at FROM stanch.skill_count
+WHERE %(skill)s::text IS NULL OR skill = %(skill)s ORDER BY at, incident_id, skill, cause, name

@@ -12,6 +12,7 @@ import orjson
 from agent import postmortem as text
 from agent.events import PostmortemWritten
 from agent.incident import Incident, Outcome
+from connectors.store.skills import Count, add_count
 from connectors.store.store import Row, Transaction, jsonb
 from connectors.unreachable import Unreachable
 
@@ -37,10 +38,8 @@ def postmortem(ports: Ports) -> Handler:
         def save(tx: Transaction) -> Event:
             tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
             for cause, name, outcome in counts(incident):
-                tx.run(
-                    "count_for_skill",
-                    skill=incident.skill, cause=cause, name=name, incident=incident.id, outcome=outcome,
-                )  # fmt: skip
+                skill, origin = incident.skill or "", incident.service or ""
+                add_count(tx, Count(skill, cause, name, outcome, incident.id, origin, None))
             return PostmortemWritten(str(path))
 
         return save

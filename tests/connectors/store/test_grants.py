@@ -31,6 +31,8 @@ MAY = {
     "postmortem_edit": {API: "si", AGENT: "s", EXECUTOR: "s"},
     "change": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "skill_count": {API: "s", AGENT: "si", EXECUTOR: "s"},
+    "skill_version": {API: "si", AGENT: "si", EXECUTOR: "s"},
+    "skill_promotion": {API: "si", AGENT: "si", EXECUTOR: "s"},
     "control": {API: "su", AGENT: "s", EXECUTOR: "s"},
     "process": {API: "siu", AGENT: "siu", EXECUTOR: "siu"},
     "pagerduty_incident": {API: "sc", AGENT: "sic", EXECUTOR: "s"},
