@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from agent.events import (
     VerificationSampled,
 )
 from agent.incident import Answered, Incident, IncidentState, Mode, Working
-from agent.machine import decide
+from agent.machine import IllegalTransition, decide
 from agent.replay.case import HARMLESS, Said, question
 from agent.replay.utility import CAP_S, HAND_OVER_S, utility
 from agent.runbook.match import pick
@@ -35,6 +35,7 @@ from guardrails.action import UnknownAction, action_from_params, action_to_param
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.brain.parameters import BrainParameters
     from agent.events import Event
     from agent.machine import Step
     from agent.replay.case import Case, Truth
@@ -94,9 +95,11 @@ class Played:
     why: str
 
 
-def play(case: Case, skills: Mapping[str, Skill]) -> Played:
-    """Drives the incident from triage to its end. skills must hold the generic one."""
-    return _Replay(case, skills).run()
+def play(case: Case, skills: Mapping[str, Skill], *, parameters: BrainParameters | None = None) -> Played:
+    """Drives the incident from triage to its end. skills must hold the generic one. parameters: in place of those that
+    the skill brings, for what the brain looks up while it thinks (strengths are in the skill's checks); None: its own.
+    """
+    return _Replay(case, skills, parameters).run()
 
 
 def triaged(case: Case, skills: Mapping[str, Skill]) -> Skill:
@@ -108,6 +111,7 @@ def triaged(case: Case, skills: Mapping[str, Skill]) -> Skill:
 class _Replay:
     case: Case
     skills: Mapping[str, Skill]
+    parameters: BrainParameters | None
     skill: Skill = field(init=False)
     incident: Incident = field(init=False)
     now_s: float = 0.0
@@ -121,7 +125,8 @@ class _Replay:
 
     def run(self) -> Played:
         case = self.case
-        self.skill = triaged(case, self.skills)
+        skill = triaged(case, self.skills)
+        self.skill = skill if self.parameters is None else replace(skill, parameters=self.parameters)
         self.incident = _incident(case)
         mode = Mode.ACT if case.target is not None else Mode.OBSERVE
         self._after(0.0, Triaged(self.skill.name, case.target, mode, case.service))
@@ -134,7 +139,10 @@ class _Replay:
         heapq.heappush(self.waiting, (self.now_s + seconds, next(self.numbers), event))
 
     def _take(self, event: Event) -> None:
-        decision = decide(self.incident, self.skill, event, _at(self.now_s))
+        try:
+            decision = decide(self.incident, self.skill, event, _at(self.now_s))
+        except IllegalTransition:  # an answer that came after the end, dropped as live
+            return
         self.incident = decision.incident
         if self.diagnosed_s is None and self.incident.working.conclusion is not None:
             self.diagnosed_s = self.now_s

@@ -29,12 +29,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.replay.case import HARMLESS, MECHANISMS, Case, Said, Truth
 from lab.recordings.splits import Side, Split, side_of, split_of
-from lab.recordings.topology import TOPOLOGIES, Topology
+from lab.recordings.topology import SCALES, TEMPLATES, TOPOLOGIES, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-SCALES: Mapping[str, float] = {"x1": 1.0, "x3": 3.0}
 
 _GROWING_FIXES = frozenset({"create_index_concurrently", "reindex_index_concurrently", "vacuum_table", "analyze_table"})
 """Fixes that read the table: their time grows with it."""
@@ -149,14 +147,12 @@ def families_of(recordings: Sequence[Recorded], *splits: Split) -> tuple[str, ..
     cases = [recording.case() for recording in recordings]
     side = sides(cases)
     playable = {(mechanism_of(case.truth), alert_of(case), side[case.id]) for case in cases}
-    names = (
-        Family(mechanism, alert, scale, topology).name
-        for mechanism, alert, own in playable
-        for scale in SCALES
-        for topology in TOPOLOGIES
-        if side_of(split_of(Family(mechanism, alert, scale, topology).name)) == own
+    names = ((f"{mechanism}/{alert}/{template}", own) for mechanism, alert, own in playable for template in TEMPLATES)
+    return tuple(
+        sorted(
+            name for name, own in names if side_of(split_of(name)) == own and (not splits or split_of(name) in splits)
+        )
     )
-    return tuple(sorted(name for name in names if not splits or split_of(name) in splits))
 
 
 class Generator:
@@ -184,8 +180,9 @@ class Generator:
 
     def case(self, seed: int, family: str | None = None) -> Case:
         """A fresh incident; of one family when it is named. Raises KeyError on a family this generator has not."""
-        rng = random.Random(f"case|{seed}")
-        name = family if family is not None else self._family(rng, seed)
+        name = family if family is not None else self._family(random.Random(f"family|{seed}"), seed)
+        # The family's name too: the same seed in another split must not bring the same noise.
+        rng = random.Random(f"case|{name}|{seed}")
         wanted, pool = self._parsed[name], self._pool[name]
         swap = self._swapped(rng, wanted, side_of(split_of(name)))
         base, labels_of = swap if swap is not None else 2 * (rng.choice(pool),)
@@ -358,7 +355,7 @@ class _Answers(Mapping[str, tuple[Said, ...]]):
         self._base = base
         self._topology = TOPOLOGIES[wanted.topology]
         self._scale = SCALES[wanted.scale]
-        self._seed = seed
+        self._seed = f"{wanted.name}|{seed}"
         self.disturbance = disturbance
         self._made: dict[str, tuple[Said, ...]] = {}
         self._factors: dict[str, float] = {}

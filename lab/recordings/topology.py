@@ -52,6 +52,9 @@ def _camel(word: str) -> str:
     return "".join(part.capitalize() for part in re.split("[-_]", word))
 
 
+SCALES: Mapping[str, float] = {"x1": 1.0, "x3": 3.0, "x10": 10.0, "x0.5": 0.5}
+"""How much larger the tables are than those recorded."""
+
 TOPOLOGIES: Mapping[str, Topology] = {
     topology.name: topology
     for topology in (
@@ -110,5 +113,24 @@ TOPOLOGIES: Mapping[str, Topology] = {
             edge="edge-gateway",
             bystanders=("recommendations",),
         ),
+        Topology(
+            "bank",
+            {
+                "storefront": "app-gateway",
+                "orders": "transfers",
+                "order": "transfer",
+                "payments": "fraud-scoring",
+                "catalog": "rates",
+                "products": "funds",
+                "product": "fund",
+                "orders-db": "ledger-db",
+                "billing": "statements-job",
+                "customers": "holders",
+                "customer": "holder",
+                "shop": "bank",
+            },
+        ),
     )
 }
+
+TEMPLATES: tuple[str, ...] = tuple(f"{scale}/{topology}" for scale in SCALES for topology in TOPOLOGIES)
