@@ -88,7 +88,7 @@ def set_up(production: Production, story: Story, began: float) -> None:
     story.chapter("servers", f"{named}   {time.monotonic() - start:.0f} s")
     rates = production.shop.rates
     orders = f"{production.scale.rows / 1e6:.1f} M orders"
-    story.chapter("shop", f"storefront → orders → orders-db, {orders}, {rates.reads + rates.writes:.0f} requests/s")
+    story.chapter("shop", f"storefront → orders → orders-db, {orders}, {rates.all:.0f} requests/s")
     story.chapter("dashboard", f"{production.stack.login_url}   up after {time.monotonic() - began:.0f} s")
     story.plain()
 

@@ -25,6 +25,10 @@ FROM pg_stat_user_tables;
 SELECT
     datname::text AS label_datname,
     states.state AS label_state,
+    coalesce(activity.usename, '')::text AS label_usename,
+    coalesce(activity.application_name, '') AS label_application_name,
+    coalesce(activity.backend_type, '') AS label_backend_type,
+    coalesce(activity.wait_event_type, '') AS label_wait_event_type,
     count(activity.pid) AS count,
     coalesce(max(extract(epoch FROM clock_timestamp() - activity.xact_start)), 0)::float8 AS max_tx_duration
 FROM (
@@ -33,7 +37,18 @@ FROM (
 ) AS states (state)
 CROSS JOIN (SELECT datname FROM pg_database WHERE datname = current_database()) AS databases
 LEFT JOIN pg_stat_activity AS activity USING (datname, state)
-GROUP BY datname, states.state;
+GROUP BY datname, states.state, activity.usename, activity.application_name, activity.backend_type,
+    activity.wait_event_type;
+
+-- name: pg_long_running
+-- Transactions older than a minute, as postgres_exporter's collector long_running_transactions counts them.
+SELECT
+    count(*) AS transactions,
+    coalesce(extract(epoch FROM min(xact_start)), 0)::float8 AS transactions_oldest_timestamp_seconds
+FROM pg_stat_activity
+WHERE state IS DISTINCT FROM 'idle'
+    AND query NOT LIKE 'autovacuum:%'
+    AND xact_start < clock_timestamp() - interval '1 minute';
 
 -- name: pg_locks
 SELECT current_database()::text AS label_datname, modes.mode AS label_mode, count(locks.pid) AS count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,19 +15,126 @@ ALERT_FOR_S = 5
 # Every request of the last 8 s counts. Shorter and one hiccup of a shared machine is more than a hundredth of the
 # requests (at 60/s, p99 is the fifth slowest of 480); longer and a repaired shop looks broken for longer.
 WINDOW_S = 8
+TEMP_BYTES_PER_S = 10_000_000
+
+
+def _p99(service: str) -> str:
+    return (
+        "histogram_quantile(0.99, sum by (service, le) "
+        f'(rate(http_server_request_duration_seconds_bucket{{service="{service}"}}[{WINDOW_S}s])))'
+    )
+
+
+OTHERS_FOR_S = 10
+"""What is broken further down is mostly told by the storefront first, and opens one incident there."""
 
 SERVICE_GRAPH: tuple[tuple[str, str], ...] = (
     ("storefront", "orders"),
     ("storefront", "payments"),
+    ("storefront", "catalog"),
     ("orders", "orders-db"),
+    ("catalog", "orders-db"),
+    ("billing", "orders-db"),
 )
 TARGET_SERVICE = "orders-db"
 
-_LATENCY = (
-    "histogram_quantile(0.99, sum by (service, le) "
-    f'(rate(http_server_request_duration_seconds_bucket{{service="storefront"}}[{WINDOW_S}s])))'
+ALERT_EXPRESSION = f"{_p99('storefront')} > {ALERT_THRESHOLD_S}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert. description: `{value}` stands for the expression's value, humanised by `shown_as`."""
+
+    alert: str
+    service: str
+    expression: str
+    summary: str
+    description: str
+    severity: str = "page"
+    for_s: int = OTHERS_FOR_S
+    shown_as: str = "humanizeDuration"
+
+    def configured(self) -> dict[str, Any]:
+        return {
+            "alert": self.alert,
+            "expr": self.expression,
+            "for": f"{self.for_s}s",
+            "labels": {"service": self.service, "severity": self.severity},
+            "annotations": {
+                "summary": self.summary,
+                "description": self.description.format(value=f"{{{{ $value | {self.shown_as} }}}}"),
+            },
+        }
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        ALERT,
+        "storefront",
+        ALERT_EXPRESSION,
+        f"storefront answers slowly: p99 over {ALERT_THRESHOLD_S} s",
+        f"99 of 100 requests should be answered within {ALERT_THRESHOLD_S} s; the 99th now takes {{value}}.",
+        for_s=ALERT_FOR_S,
+    ),
+    Rule(
+        "StorefrontErrors",
+        "storefront",
+        f'sum by (service) (rate(http_server_requests_total{{service="storefront",code=~"5.."}}[{WINDOW_S}s]))'
+        f' / sum by (service) (rate(http_server_requests_total{{service="storefront"}}[{WINDOW_S}s])) > 0.03',
+        "storefront answers with errors: more than 3 of 100 requests",
+        "Fewer than 3 of 100 requests should end in an error; {value} of them do.",
+        shown_as="humanizePercentage",
+    ),
+    Rule(
+        "OrdersSlow",
+        "orders",
+        f"{_p99('orders')} > 0.25",
+        "orders answers slowly: p99 over 0.25 s",
+        "99 of 100 requests to orders should be answered within 0.25 s; the 99th now takes {value}.",
+    ),
+    Rule(
+        "CatalogSlow",
+        "catalog",
+        f"{_p99('catalog')} > 0.2",
+        "catalog answers slowly: p99 over 0.2 s",
+        "99 of 100 requests to catalog should be answered within 0.2 s; the 99th now takes {value}.",
+    ),
+    Rule(
+        "BillingLate",
+        "billing",
+        "time() - max by (service) (job_last_success_timestamp_seconds) > 15",
+        "billing makes no invoices: the last run that succeeded is over 15 s ago",
+        "Invoices should be made every 3 s; the last run that succeeded ended {value} ago.",
+        for_s=ALERT_FOR_S,
+    ),
+    Rule(
+        "DatabaseConnectionsHigh",
+        TARGET_SERVICE,
+        "sum by (service) (pg_stat_activity_count) / max by (service) (pg_settings_max_connections) > 0.8",
+        "orders-db has few connections left: over 80 % are taken",
+        "{value} of max_connections are taken; nobody can connect when all are.",
+        shown_as="humanizePercentage",
+    ),
+    Rule(
+        "DatabaseDeadRows",
+        TARGET_SERVICE,
+        "max by (service) (pg_stat_user_tables_n_dead_tup"
+        " / (pg_stat_user_tables_n_live_tup + pg_stat_user_tables_n_dead_tup + 1000)) > 0.25",
+        "orders-db has a table whose dead rows are not removed: over 25 %",
+        "{value} of a table's rows are dead; autovacuum should remove them before they are 25 %.",
+        severity="ticket",
+        shown_as="humanizePercentage",
+    ),
+    Rule(
+        "DatabaseTempBytes",
+        TARGET_SERVICE,
+        f"sum by (service) (rate(pg_stat_database_temp_bytes[{WINDOW_S}s])) > {TEMP_BYTES_PER_S}",
+        "orders-db writes temporary files: over 10 MB a second",
+        "Sorts and hashes should fit into memory; {value}B a second go into temporary files.",
+        severity="ticket",
+        shown_as="humanize",
+    ),
 )
-ALERT_EXPRESSION = f"{_LATENCY} > {ALERT_THRESHOLD_S}"
 
 
 def global_config() -> dict[str, Any]:
@@ -50,25 +158,8 @@ def scrape_configs(targets: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def rule_groups() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": "shop",
-            "interval": f"{SCRAPE_INTERVAL_S}s",
-            "rules": [
-                {
-                    "alert": ALERT,
-                    "expr": ALERT_EXPRESSION,
-                    "for": f"{ALERT_FOR_S}s",
-                    "labels": {"service": "storefront", "severity": "page"},
-                    "annotations": {
-                        "summary": f"storefront answers slowly: p99 over {ALERT_THRESHOLD_S} s",
-                        "description": "99 of 100 requests should be answered within "
-                        f"{ALERT_THRESHOLD_S} s; the 99th now takes {{{{ $value | humanizeDuration }}}}.",
-                    },
-                }
-            ],
-        }
-    ]
+    interval = f"{SCRAPE_INTERVAL_S}s"
+    return [{"name": "shop", "interval": interval, "rules": [rule.configured() for rule in RULES]}]
 
 
 def alertmanager_route() -> dict[str, Any]:
@@ -148,5 +239,14 @@ def causal_metrics() -> list[dict[str, str]]:
             f"sum by (service) (rate(pg_stat_statements_seconds_total{window}))",
         ),
         ("commits_per_second", "traffic", f"sum by (service) (rate(pg_stat_database_xact_commit{window}))"),
+        ("connections", "saturation", "sum by (service) (pg_stat_activity_count)"),
+        (
+            "lock_waits",
+            "saturation",
+            'sum by (service) (pg_stat_activity_count{wait_event_type="Lock"}) or 0 * sum by (service) (pg_up)',
+        ),
+        ("temp_bytes_per_second", "other", f"sum by (service) (rate(pg_stat_database_temp_bytes{window}))"),
+        ("dead_rows", "other", "sum by (service) (pg_stat_user_tables_n_dead_tup)"),
+        ("job_overdue_seconds", "latency", "time() - max by (service) (job_last_success_timestamp_seconds)"),
     )
     return [{"name": name, "kind": kind, "query": query, "service_label": "service"} for name, kind, query in families]

@@ -37,10 +37,11 @@ MAX_SIDE_BY_SIDE = 9
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large the shop is, and how fast a verification may be."""
+    """How large the shop is, and what Stanch may do. seed: for the same load again; None: another every time."""
 
     rows: int = seed.DEMO_ROWS
     policy: tuple[tuple[str, Any], ...] = ()
+    seed: int | None = None
 
 
 class Production:
@@ -177,7 +178,8 @@ class Production:
             app_dsn=self.app_dsn,
             exporter_dsn=self.target_dsn(seed.EXPORTER_ROLE),
             log_dir=self.place / "logs",
-            customers=seed.customers_for(self.scale.rows),
+            rows=self.scale.rows,
+            seed=self.scale.seed,
         )
         self._alertmanager = EmbeddedAlertmanager(
             self.group,

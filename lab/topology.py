@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from connectors.embedded.process import free_port, plain_environment
 from connectors.embedded.prometheus import answers_ok
 from lab.exporter import DEFAULT_SERVICE
+from lab.shop.seed import customers_for, products_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,15 +31,21 @@ TARGET_SETTINGS: Mapping[str, str] = {
 STARTS_WITHIN_S = 120.0
 """A busy machine takes its time over imports."""
 
+_CONTROL = "--control"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a second on the storefront: reads list a customer's orders, writes place one."""
+    """Requests a second on the storefront: reads list a customer's orders, writes place one, browse shows products."""
 
     reads: float = 40.0
     writes: float = 20.0
+    browse: float = 20.0
+
+    @property
+    def all(self) -> float:
+        return self.reads + self.writes + self.browse
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Ports:
     storefront: int
     orders: int
     payments: int
+    catalog: int
+    billing: int
     exporter: int
     load: int
 
@@ -63,6 +72,8 @@ class Ports:
             "storefront": _address(self.storefront),
             "orders": _address(self.orders),
             "payments": _address(self.payments),
+            "catalog": _address(self.catalog),
+            "billing": _address(self.billing),
             DEFAULT_SERVICE: _address(self.exporter),
             "load": _address(self.load),
         }
@@ -71,7 +82,8 @@ class Ports:
 class Shop:
     """Ports are chosen at once, so that Prometheus can be told of them before `start()`.
 
-    app_dsn: the application's role on database `shop`; exporter_dsn: a role with pg_monitor there.
+    app_dsn: the application's role on database `shop`; exporter_dsn: a role with pg_monitor there. rows: orders that
+    were seeded. seed: for the same arrivals again; None: others every time.
     """
 
     def __init__(
@@ -81,17 +93,18 @@ class Shop:
         app_dsn: str,
         exporter_dsn: str,
         log_dir: Path,
-        customers: int,
+        rows: int,
         rates: Rates | None = None,
-        ports: Ports | None = None,
+        seed: int | None = None,
     ) -> None:
-        self.ports = ports or Ports.free()
+        self.ports = Ports.free()
         self.rates = rates or Rates()
         self._group = group
         self._app_dsn = app_dsn
         self._exporter_dsn = exporter_dsn
         self._log_dir = log_dir
-        self._customers = customers
+        self._rows = rows
+        self._seed = [] if seed is None else ["--seed", str(seed)]
 
     @property
     def storefront_url(self) -> str:
@@ -117,10 +130,14 @@ class Shop:
         """Everything but the load, side by side. Raises ServerFailed; what did start is the group's to end."""
         ports = self.ports
         peers = ["--orders", _url(ports.orders), "--payments", _url(ports.payments)]
+        peers += ["--catalog", _url(ports.catalog), _CONTROL]
+        shop_dsn = {"SHOP_DSN": self._app_dsn}
         with ThreadPoolExecutor() as starts:
             started = [
-                starts.submit(self._run, "payments", "lab.shop.payments", ports.payments),
-                starts.submit(self._run, "orders", "lab.shop.orders", ports.orders, SHOP_DSN=self._app_dsn),
+                starts.submit(self._run, "payments", "lab.shop.payments", ports.payments, _CONTROL, *self._seed),
+                starts.submit(self._run, "orders", "lab.shop.orders", ports.orders, _CONTROL, **shop_dsn),
+                starts.submit(self._run, "catalog", "lab.shop.catalog", ports.catalog, _CONTROL, **shop_dsn),
+                starts.submit(self._run, "billing", "lab.shop.billing", ports.billing, _CONTROL, **shop_dsn),
                 starts.submit(self._run, "storefront", "lab.shop.storefront", ports.storefront, *peers),
                 starts.submit(self._run, "exporter", "lab.exporter", ports.exporter, EXPORTER_DSN=self._exporter_dsn),
             ]
@@ -128,8 +145,16 @@ class Shop:
             each.result()
 
     def start_load(self) -> Child:
-        load = ["--storefront", self.storefront_url, "--customers", str(self._customers)]
-        load += ["--rate", str(self.rates.reads), "--writes", str(self.rates.writes)]
+        load = ["--storefront", self.storefront_url, _CONTROL, *self._seed]
+        load += ["--customers", str(customers_for(self._rows)), "--products", str(products_for(self._rows))]
+        load += [
+            "--rate",
+            str(self.rates.reads),
+            "--writes",
+            str(self.rates.writes),
+            "--browse",
+            str(self.rates.browse),
+        ]
         return self._run("load", "lab.load", self.ports.load, *load)
 
     def stop_load(self) -> None:
@@ -137,7 +162,7 @@ class Shop:
 
     def stop(self) -> None:
         """The load first, callers before callees; nothing happens for what is not running."""
-        for name in ("load", "exporter", "storefront", "orders", "payments"):
+        for name in ("load", "exporter", "storefront", "billing", "catalog", "orders", "payments"):
             self._group.end(name)
 
     def _run(self, name: str, module: str, port: int, *arguments: str, **env: str) -> Child:

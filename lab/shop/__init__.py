@@ -1,1 +1,1 @@
-"""A small shop of three HTTP services on one PostgreSQL: what Stanch is shown against."""
+"""A small shop of four HTTP services and a background job on one PostgreSQL: what Stanch is shown against."""

@@ -18,6 +18,9 @@ from starlette.routing import Route
 from lab.shop import wire
 
 if TYPE_CHECKING:
+    import argparse
+
+    from lab.shop.control import Control
     from lab.shop.telemetry import Telemetry
 
 REQUEST_TIMEOUT_S = 5.0
@@ -39,8 +42,18 @@ class RefusedError(Exception):
         self.why = why
 
 
-def measured(telemetry: Telemetry, route: str, handler: Handler, timeout_s: float = REQUEST_TIMEOUT_S) -> Handler:
-    """The handler with its deadline (504 past it), its refusals as JSON, and its time and status counted."""
+def measured(
+    telemetry: Telemetry,
+    route: str,
+    handler: Handler,
+    timeout_s: float = REQUEST_TIMEOUT_S,
+    *,
+    control: Control | None = None,
+) -> Handler:
+    """The handler with its deadline (504 past it), its refusals as JSON, and its time and status counted.
+
+    control: what a fault may do to it first.
+    """
 
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
@@ -48,6 +61,8 @@ def measured(telemetry: Telemetry, route: str, handler: Handler, timeout_s: floa
         status = 500  # what uvicorn answers when something nobody foresaw comes through here
         try:
             async with asyncio.timeout(timeout_s):
+                if control is not None:
+                    await control.disturb()
                 response = await handler(request)
             status = response.status_code
         except TimeoutError:
@@ -98,10 +113,31 @@ class Peer:
             self._telemetry.called(self.name, code, time.perf_counter() - started)
 
 
-def application(telemetry: Telemetry, routes: list[Route], lifespan: Lifespan | None = None) -> Starlette:
-    return Starlette(
-        routes=[*routes, Route("/metrics", telemetry.expose), Route("/healthz", _healthy)], lifespan=lifespan
-    )
+def application(
+    telemetry: Telemetry, routes: list[Route], lifespan: Lifespan | None = None, control: Control | None = None
+) -> Starlette:
+    """With /metrics and /healthz; with /control where there is a control."""
+    every = [*routes, Route("/metrics", telemetry.expose), Route("/healthz", _healthy)]
+    if control is not None:
+        every.append(Route("/control", answered(control.post), methods=["POST"]))
+    return Starlette(routes=every, lifespan=lifespan)
+
+
+def answered(handler: Handler) -> Handler:
+    """A handler whose refusals are answered as JSON, and that nothing counts."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except RefusedError as refused:
+            return _problem(refused.status, refused.why)
+
+    return endpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--control", action="store_true", help="let whoever is on this machine break it: POST /control")
 
 
 async def _healthy(_request: Request) -> Response:

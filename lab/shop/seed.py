@@ -22,6 +22,7 @@ OWNER_ROLE = "shop_owner"
 APP_ROLE = "shop_app"
 EXPORTER_ROLE = "shop_exporter"
 DEMO_ROWS = 2_400_000
+PRODUCTS_PER_CATEGORY = 250
 
 _BATCHES = 12
 _CONNECTIONS = 2
@@ -41,6 +42,15 @@ class Seeded:
 def customers_for(rows: int) -> int:
     """One customer for every twelve orders: 200,000 for the demo's 2.4 million."""
     return max(1, rows // 12)
+
+
+def products_for(rows: int) -> int:
+    """One product for every 24 orders, but a shop of 2,000 at least: 100,000 for the demo's 2.4 million."""
+    return max(2_000, rows // 24)
+
+
+def categories_for(rows: int) -> int:
+    return products_for(rows) // PRODUCTS_PER_CATEGORY
 
 
 def batches(rows: int, count: int = _BATCHES) -> tuple[tuple[int, int], ...]:
@@ -94,6 +104,7 @@ def _fill(dsn: str, rows: int, progress: Callable[[str, float], None]) -> None:
     customers = {"customers": customers_for(rows)}
     progress("customers", 0.0)
     _run(dsn, _SQL["fill_customers"], customers)
+    _run(dsn, _SQL["fill_products"], {"products": products_for(rows), "categories": categories_for(rows)})
     parts = [customers | {"rows": rows, "first": first, "last": last} for first, last in batches(rows)]
     with ThreadPoolExecutor(_CONNECTIONS) as connections:
         # A seed of its own for each batch: the same orders every time, whichever connection takes it.
@@ -126,7 +137,7 @@ def _settle(dsn: str, progress: Callable[[str, float], None]) -> None:
     progress("vacuum", 0.92)
     with psycopg.connect(dsn, autocommit=True) as connection:
         # Without this the first autovacuum, due a minute after the fill, would fall into the demo.
-        connection.execute("VACUUM (FREEZE, ANALYZE) customers, orders")
+        connection.execute("VACUUM (FREEZE, ANALYZE) customers, orders, products, invoices, billing_progress")
         # Everything is on disk before anyone stops and copies the cluster.
         connection.execute("CHECKPOINT")
     progress("done", 1.0)

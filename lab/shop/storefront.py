@@ -1,6 +1,7 @@
-"""storefront: what the shop's customers talk to; asks orders and payments.
+"""storefront: what the shop's customers talk to; asks orders, payments and catalog.
 
-`python -m lab.shop.storefront --port 8101 --orders http://127.0.0.1:8102 --payments http://127.0.0.1:8103`
+`python -m lab.shop.storefront --port 8101 --orders http://127.0.0.1:8102 --payments http://127.0.0.1:8103
+--catalog http://127.0.0.1:8104`
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lab.shop import http
+from lab.shop.control import Control
 from lab.shop.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ SERVICE = "storefront"
 
 
 class Storefront:
-    def __init__(self, orders: http.Peer, payments: http.Peer) -> None:
+    def __init__(self, orders: http.Peer, payments: http.Peer, catalog: http.Peer) -> None:
         self._orders = orders
         self._payments = payments
+        self._catalog = catalog
 
     async def account(self, request: Request) -> Response:
         """A customer's newest orders beside the ways they can pay."""
@@ -50,33 +53,51 @@ class Storefront:
         placed = await self._orders.call("POST", "/orders", order)
         return JSONResponse(placed, status_code=201)
 
+    async def product(self, request: Request) -> Response:
+        """A product beside others of its category."""
+        product_id = http.path_int(request, "product_id")
+        product = await self._catalog.call("GET", f"/products/{product_id}")
+        others = await self._catalog.call("GET", f"/products?category_id={product['category_id']}")
+        return JSONResponse({"product": product, "others": others["products"]})
 
-def application(orders_url: str, payments_url: str) -> Starlette:
+    async def search(self, request: Request) -> Response:
+        category_id = http.query_int(request, "category_id")
+        return JSONResponse(await self._catalog.call("GET", f"/products?category_id={category_id}"))
+
+
+def application(orders_url: str, payments_url: str, catalog_url: str, *, controlled: bool = False) -> Starlette:
     telemetry = Telemetry(SERVICE)
     orders, payments = http.Peer("orders", orders_url, telemetry), http.Peer("payments", payments_url, telemetry)
-    storefront = Storefront(orders, payments)
+    catalog = http.Peer("catalog", catalog_url, telemetry)
+    storefront = Storefront(orders, payments, catalog)
+    control = Control(telemetry) if controlled else None
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with orders.client, payments.client:
+        async with orders.client, payments.client, catalog.client:
             yield
 
-    account = http.measured(telemetry, "/customers/{customer_id}/orders", storefront.account)
-    checkout = http.measured(telemetry, "/orders", storefront.checkout)
-    return http.application(
-        telemetry,
-        [Route("/customers/{customer_id}/orders", account), Route("/orders", checkout, methods=["POST"])],
-        lifespan,
-    )
+    def measured(route: str, handler: http.Handler) -> http.Handler:
+        return http.measured(telemetry, route, handler, control=control)
+
+    routes = [
+        Route("/customers/{customer_id}/orders", measured("/customers/{customer_id}/orders", storefront.account)),
+        Route("/orders", measured("/orders", storefront.checkout), methods=["POST"]),
+        Route("/products/{product_id}", measured("/products/{product_id}", storefront.product)),
+        Route("/search", measured("/search", storefront.search)),
+    ]
+    return http.application(telemetry, routes, lifespan, control)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.shop.storefront", description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
+    http.add_arguments(parser)
     parser.add_argument("--orders", required=True, metavar="URL")
     parser.add_argument("--payments", required=True, metavar="URL")
+    parser.add_argument("--catalog", required=True, metavar="URL")
     arguments = parser.parse_args()
-    http.serve(application(arguments.orders, arguments.payments), arguments.port)
+    app = application(arguments.orders, arguments.payments, arguments.catalog, controlled=arguments.control)
+    http.serve(app, arguments.port)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ LATENCY_BUCKETS_S = (
 )
 
 
+FIRST_VERSION = 880
+"""Of every service, until a deploy."""
+
+
 class Telemetry:
     """The metrics of one service, in a registry of its own (never the client's global one)."""
 
@@ -26,6 +30,9 @@ class Telemetry:
         self.service = service
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self._build_info = Gauge("build_info", "The version that runs.", ["service", "version"], registry=self.registry)
+        self.version = ""
+        self.release(f"{service}-{FIRST_VERSION}")
         self._server_seconds = Histogram(
             "http_server_request_duration_seconds",
             "Time from a request's arrival to its answer.",
@@ -55,6 +62,12 @@ class Telemetry:
         self._in_flight = Gauge(
             "http_server_requests_in_flight", "Requests being worked on.", ["service"], registry=self.registry
         )
+
+    def release(self, version: str) -> None:
+        """The version that runs from now on."""
+        self._build_info.clear()
+        self._build_info.labels(self.service, version).set(1)
+        self.version = version
 
     def started(self) -> None:
         self._in_flight.labels(self.service).inc()

@@ -90,8 +90,8 @@ def shop(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         app_dsn=target.dsn(APP_ROLE),
         exporter_dsn=target.dsn(EXPORTER_ROLE),
         log_dir=tmp_path_factory.mktemp("shop"),
-        customers=target.customers,
-        rates=Rates(reads=20, writes=10),
+        rows=target.rows,
+        rates=Rates(reads=20, writes=10, browse=10),
     )
     shop.start()
     # The orders service opens its pools behind its first answer.

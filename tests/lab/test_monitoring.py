@@ -25,7 +25,7 @@ def test_the_alert_compares_with_an_edge_of_the_histogram() -> None:
 
 def test_the_alert_waits_and_names_its_service() -> None:
     (group,) = monitoring.rule_groups()
-    (rule,) = group["rules"]
+    rule = group["rules"][0]
 
     assert rule["for"] == "5s"
     assert rule["labels"] == {"service": "storefront", "severity": "page"}

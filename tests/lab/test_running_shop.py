@@ -153,7 +153,7 @@ def test_every_process_ends_in_order_when_told_to(target: Target, tmp_path: Path
             app_dsn=target.dsn(APP_ROLE),
             exporter_dsn=target.dsn(EXPORTER_ROLE),
             log_dir=tmp_path,
-            customers=target.customers,
+            rows=target.rows,
         )
         shop.start()
         children = group.children()
@@ -161,5 +161,5 @@ def test_every_process_ends_in_order_when_told_to(target: Target, tmp_path: Path
             child.signal(signal.SIGTERM)
 
         assert {child.name: child.wait(15) for child in children} == dict.fromkeys(
-            ("payments", "orders", "storefront", "exporter"), 0
+            ("payments", "orders", "catalog", "billing", "storefront", "exporter"), 0
         )
