@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors, sql
@@ -44,10 +44,10 @@ class MissingIndex:
 
     def _inject(self, admin_dsn: str) -> float:
         with _connect(admin_dsn) as connection:
-            serving = _serving(connection)
-            if INDEX not in serving:
+            present = serving(connection)
+            if INDEX not in present:
                 raise CannotInjectError(f"{INDEX} is not there or not valid; undo {self.name} first")
-            others = sorted(serving - {INDEX})
+            others = sorted(present - {INDEX})
             if others:
                 raise CannotInjectError(
                     f"{', '.join(others)} would serve the same query, so dropping {INDEX} would change nothing; "
@@ -58,10 +58,10 @@ class MissingIndex:
     def undo(self, lab: Surroundings) -> None:
         """Also drops other indexes that serve: one that Stanch built would hide the next injection."""
         with _connect(lab.admin_dsn) as connection:
-            if INDEX not in _serving(connection):
+            if INDEX not in serving(connection):
                 connection.execute(_SQL["drop_remains"].encode())
                 connection.execute(_SQL["create"].encode())
-            for other in sorted(_serving(connection) - {INDEX}):
+            for other in sorted(serving(connection) - {INDEX}):
                 drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS public.{}").format(sql.Identifier(other))
                 connection.execute(drop)
 
@@ -72,7 +72,7 @@ def _connect(admin_dsn: str) -> psycopg.Connection[tuple[str]]:
     )
 
 
-def _serving(connection: psycopg.Connection[tuple[str]]) -> set[str]:
+def serving(connection: psycopg.Connection[Any]) -> set[str]:
     """Names of the valid indexes whose first column is customer_id."""
     return {name for (name,) in connection.execute(_SQL["serving"].encode()).fetchall()}
 

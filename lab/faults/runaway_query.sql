@@ -1,0 +1,11 @@
+-- About a millisecond a row, two million rows. The first two make the planner generous with workers.
+
+-- name: more_workers
+SET max_parallel_workers_per_gather = 6;
+
+-- name: cheap_workers
+SET parallel_setup_cost = 0;
+
+-- name: take_apart
+SELECT shipping_country, count(*), sum(length(regexp_replace(repeat(payment_reference, 100), '[aeiou_]+|[0-9]{3}', '', 'g')))
+FROM public.orders GROUP BY shipping_country ORDER BY count(*) DESC;

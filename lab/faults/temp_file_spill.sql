@@ -1,0 +1,6 @@
+-- The dearest of the newest orders, a fifth of all; OFFSET, as the page after them is asked for.
+
+-- name: report
+SELECT id, customer_id, total_cents FROM public.orders
+WHERE id > (SELECT max(id) - max(id) / 5 FROM public.orders)
+ORDER BY total_cents DESC, id OFFSET (SELECT max(id) / 5 - 100 FROM public.orders) LIMIT 100;
