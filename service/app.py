@@ -27,6 +27,7 @@ from service.broadcast import Broadcast
 from service.context import Context
 from service.pages.compression import Compressed
 from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
+from service.routes.webhooks.direct import Direct
 from service.sessions import StoreSessions
 from service.settings import Settings, UnusableSettings
 from service.slack import enabled as slack_settings
@@ -111,6 +112,7 @@ def create(held: Context) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_middleware(Compressed)
     app.add_middleware(_Headers)
+    app.add_middleware(Direct, headers=HEADERS)
     return app
 
 

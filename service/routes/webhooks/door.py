@@ -30,7 +30,7 @@ router = APIRouter(tags=["webhooks"])
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_DIGITS = 20
 BODY_WITHIN_S = 10.0
-KEPT_HEADERS = ("user-agent", "content-type", "x-webhook-id", "x-webhook-subscription")
+KEPT_HEADERS = frozenset({b"user-agent", b"content-type", b"x-webhook-id", b"x-webhook-subscription"})
 MAX_HEADER_CHARS = 500
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -94,7 +94,12 @@ async def receive(request: Request, held: Context, source: str) -> Response:
 
 
 def kept_headers(request: Request) -> Mapping[str, str]:
-    return {name: request.headers[name][:MAX_HEADER_CHARS] for name in KEPT_HEADERS if name in request.headers}
+    """Of a header sent twice, the first."""
+    kept: dict[str, str] = {}
+    for name, value in request.scope["headers"]:
+        if name in KEPT_HEADERS:
+            kept.setdefault(name.decode("latin-1"), value.decode("latin-1")[:MAX_HEADER_CHARS])
+    return kept
 
 
 async def store(request: Request, held: Context, delivery: Delivery) -> Response:

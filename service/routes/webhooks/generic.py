@@ -8,6 +8,7 @@ from fastapi import HTTPException, Path, Request, Response, status
 
 from service.routes.webhooks.door import ANSWERS, bearer, held_by, json_body, receive, router, unauthorised
 
+MAX_SOURCE_CHARS = 40
 EXAMPLE = {"check": "disk", "state": "critical", "host": {"service": "checkout"}}
 
 
@@ -17,7 +18,7 @@ EXAMPLE = {"check": "disk", "state": "critical", "host": {"service": "checkout"}
     responses=ANSWERS,
     openapi_extra=json_body("Whatever the source's mapping in stanch.yaml reads", EXAMPLE),
 )
-async def generic(request: Request, source: Annotated[str, Path(max_length=40)]) -> Response:
+async def generic(request: Request, source: Annotated[str, Path(max_length=MAX_SOURCE_CHARS)]) -> Response:
     """JSON of a source declared in stanch.yaml. The Bearer token must be that source's."""
     held = held_by(request)
     whose = bearer(request, held, "generic")
