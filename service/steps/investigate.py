@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from agent.causal_check import Around, seen
 from agent.database.checks import CHECKS
 from agent.database.execution import Bounds, Statement
 from agent.events import CheckAnswered, ProposalDrafted, ProposalRefused
 from agent.incident import Answered, Incident, Milestone
-from agent.metric_checks import METRIC_CHECKS, Answer, Change, Family, Kind, Seen, ask, recent_change
-from agent.ports import NoData, Series, total
+from agent.metric_checks import METRIC_CHECKS, Answer, Change, ask, recent_change
 from agent.runbook.parameters import MissingEvidence, gathered
 from connectors.store.store import Transaction, jsonb
 from connectors.unreachable import Unreachable
@@ -92,40 +92,26 @@ def _ask_metrics(ports: Ports, incident: Incident, asked: Check) -> Answer:
     _, kinds = METRIC_CHECKS.get(asked.query, (None, frozenset()))
     if ports.metrics is None or not any(metric.kind in kinds for metric in ports.configuration.metrics):
         return Answer("not_visible", f"no Prometheus or no metric that {asked.query} reads is configured", {})
-    return ask(asked.query, seen(ports, incident, ports.metrics, kinds))
+    looked = replace(around(ports, incident), changes=_changes(ports, incident))
+    return ask(asked.query, seen(ports.metrics, looked, kinds))
 
 
-def seen(ports: Ports, incident: Incident, metrics: Metrics, kinds: frozenset[Kind]) -> Seen:
-    """The configured families of these kinds round the alert, with the graph and the changes."""
+def around(ports: Ports, incident: Incident) -> Around:
+    """The incident and where to look round it; its expression and the changes are added by who needs them."""
     start, now = window(ports, incident)
-    families = []
-    for metric in ports.configuration.metrics:
-        if metric.kind not in kinds:
-            continue
-        series = metrics.query_range(metric.query, start, now, ports.configuration.ranking.step_s)
-        families.append(Family(metric.name, metric.kind, _by_service(series, metric.service_label)))
-    callees: dict[str, tuple[str, ...]] = {}
-    for caller, callee in ports.configuration.graph:
-        callees[caller] = (*callees.get(caller, ()), callee)
-    return Seen(
-        families=families,
-        callees=callees,
-        databases=frozenset(ports.configuration.targets),
+    return Around(
         service=incident.service,
-        impact_start=incident.milestones[Milestone.IMPACT_START].timestamp(),
-        changes=_changes(ports, incident),
+        target=incident.target,
+        expr=None,
+        start=start,
+        end=now,
+        impact_start=incident.milestones[Milestone.IMPACT_START],
+        detected=incident.milestones[Milestone.DETECTED],
+        step_s=ports.configuration.ranking.step_s,
+        metrics=ports.configuration.metrics,
+        graph=ports.configuration.graph,
+        databases=tuple(ports.configuration.targets),
     )
-
-
-def _by_service(series: tuple[Series, ...] | NoData, label: str) -> dict[str, Series]:
-    """Instances behind one name count as their sum; what names no service is kept under ""."""
-    named: dict[str, list[Series]] = {}
-    for one in () if isinstance(series, NoData) else series:
-        named.setdefault(one.labels.get(label, ""), []).append(one)
-    return {
-        service: rows[0] if len(rows) == 1 else Series({label: service}, rows[0].times, total(rows))
-        for service, rows in named.items()
-    }
 
 
 def _ask_changes(ports: Ports, incident: Incident) -> Answer:
