@@ -137,7 +137,7 @@ def _value(source: Source, evidence: Mapping[str, Mapping[str, Any]], params_fro
             where = f"{check}: there is no {'.'.join(source.path)}"
             if check not in evidence:
                 raise MissingEvidence(f"{check} was not answered")
-            found = _walk(evidence[check], source.path, where)
+            found = walk(evidence[check], source.path, where)
             if not source.hashed:
                 return found
             if not isinstance(found, str):
@@ -145,13 +145,14 @@ def _value(source: Source, evidence: Mapping[str, Mapping[str, Any]], params_fro
             return query_sha256(found)
 
 
-def _walk(data: Any, path: tuple[str, ...], where: str) -> Any:
+def walk(data: Any, path: tuple[str, ...], where: str) -> Any:
+    """The value at a path. Raises MissingEvidence with the words of where."""
     for position, part in enumerate(path):
         match data:
             case Mapping() if part in data:
                 data = data[part]
             case list() | tuple() if part == "*":
-                return [_walk(item, path[position + 1 :], where) for item in data]
+                return [walk(item, path[position + 1 :], where) for item in data]
             case list() | tuple() if part.isascii() and part.isdigit() and int(part) < len(data):
                 data = data[int(part)]
             case _:

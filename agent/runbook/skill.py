@@ -1,29 +1,37 @@
 """A skill as data: the texts of one folder of runbooks/ in, a checked value out.
 
 SKILL.md follows the Agent Skills format: front matter of flat keys, then prose. The engine reads only
-references/diagnosis.yaml and references/remediation.yaml; the prose is for people.
+references/diagnosis.yaml and references/remediation.yaml; the prose is for people. A skill that names others under
+`with` is whole only when it was composed with them: agent.runbook.compose.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from agent.brain.parameters import DEFAULTS, BrainParameters, read_parameters
 from agent.runbook.parameters import Sources, checks_named, read_sources
+from agent.runbook.predicate import Predicate, read_predicate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 NONE_OF_THESE = "none_of_these"
 """Every skill has this cause: the world is larger than the skill."""
 
 TOOLS = ("database", "metrics", "changes", "causal")
 Tool = Literal["database", "metrics", "changes", "causal"]
+
+Component = Literal["target", "service", "ranked"]
+COMPONENTS = ("target", "service", "ranked")
+
+UNRELATED = "unrelated"
+"""How strongly a check that says nothing about a cause speaks for it, in a word that a skill may use."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -46,6 +54,8 @@ class Check:
     """One question with its price. yes_given: P(yes | cause) for every cause of the skill.
 
     needs: checks that must be answered first. gathers: True for a check that only collects what others read.
+    supports: the words the skill wrote, by cause; otherwise: the word for the causes it did not name, and for those of
+    skills it is composed with. predicate: decides yes or no from the answer's data, None: as the check says itself.
     """
 
     id: str
@@ -55,16 +65,21 @@ class Check:
     needs: tuple[str, ...]
     gathers: bool
     yes_given: Mapping[str, float]
+    supports: Mapping[str, str] = field(default_factory=dict)
+    otherwise: str = UNRELATED
+    predicate: Predicate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """component: 'target' when the cause lies in the database, 'service' in the alerting service."""
+    """component: 'target' when the cause lies in the database, 'service' in the alerting service, 'ranked' in whom the
+    causal ranking puts first. prior: a weight, which counts beside those of the skill's other causes.
+    """
 
     id: str
     title: str
     prior: float
-    component: str
+    component: Component
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,11 @@ class Remediation:
 
 @dataclass(frozen=True, slots=True)
 class Skill:
+    """composed_with: the skills whose causes and checks are added to its own, and how much their priors weigh.
+    excluded: a label that matches one of them makes the skill unfit. pins: sha256 of each file set it was made from, by
+    skill name; empty where it came from no store.
+    """
+
     name: str
     description: str
     version: str
@@ -107,6 +127,9 @@ class Skill:
     stop: Stop
     remediations: tuple[Remediation, ...]
     parameters: BrainParameters = DEFAULTS
+    composed_with: Mapping[str, float] = field(default_factory=dict)
+    excluded: tuple[Matcher, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     def priors(self) -> dict[str, float]:
         total = sum(cause.prior for cause in self.causes.values())
@@ -147,8 +170,10 @@ def _skill(
     causes = {key: _cause(key, row) for key, row in diagnosis["causes"].items()}
     if NONE_OF_THESE not in causes:
         raise ValueError(f"causes must hold {NONE_OF_THESE}")
-    parameters = read_parameters(diagnosis.get("brain"))
+    parameters, composed_with = read_parameters(diagnosis.get("brain")), _composed_with(name, diagnosis.get("with", {}))
     checks = _checks(diagnosis["checks"], tuple(causes), parameters)
+    if not composed_with:  # else the others declare causes, too: agent.runbook.compose looks again
+        all_declared(causes, checks)
     first, stop = tuple(diagnosis.get("first", ())), _stop(diagnosis["stop"])
     fixes = tuple(_remediation(row) for row in remediation["remediations"])
     _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
@@ -161,10 +186,7 @@ def _skill(
         description=front["description"],
         version=str(front.get("metadata", {}).get("stanch.version", "1")),
         body=body,
-        matchers=tuple(
-            Matcher(row["label"], re.compile(row["matches"]), float(row.get("weight", 1.0)))
-            for row in match.get("any", ())
-        ),
+        matchers=_matchers(match.get("any", ())),
         match_at_least=float(match.get("at_least", 1.0)),
         needs_target=bool(match.get("needs_target", False)),
         causes=causes,
@@ -173,7 +195,29 @@ def _skill(
         stop=stop,
         remediations=fixes,
         parameters=parameters,
+        composed_with=composed_with,
+        excluded=_matchers(match.get("none", ())),
     )
+
+
+def _matchers(rows: Iterable[Mapping[str, Any]]) -> tuple[Matcher, ...]:
+    return tuple(
+        Matcher(row["label"], re.compile(row["matches"]), _positive("weight of a matcher", row.get("weight", 1.0)))
+        for row in rows
+    )
+
+
+def _composed_with(name: str, written: Mapping[str, Any]) -> dict[str, float]:
+    others = {str(other): _positive(f"weight of {other}", weight) for other, weight in written.items()}
+    if name in others:
+        raise ValueError("with: a skill cannot be composed with itself")
+    return others
+
+
+def all_declared(causes: Mapping[str, Cause], checks: Mapping[str, Check]) -> None:
+    """Raises ValueError for a check that speaks of a cause which nobody declared."""
+    for check in checks.values():
+        _all_known("cause", causes, list(check.supports))
 
 
 def _all_known(what: str, known: Mapping[str, Any], named: list[str]) -> None:
@@ -198,7 +242,10 @@ def _startable(checks: Mapping[str, Check], first: tuple[str, ...], stop: Stop) 
 
 
 def _cause(key: str, row: Mapping[str, Any]) -> Cause:
-    return Cause(key, row["title"], _positive(f"prior of {key}", row["prior"]), row.get("component", "service"))
+    component = row.get("component", "service")
+    if component not in COMPONENTS:
+        raise ValueError(f"component of {key} is none of {', '.join(COMPONENTS)}: {component!r}")
+    return Cause(key, row["title"], _positive(f"prior of {key}", row["prior"]), component)
 
 
 def _positive(what: str, value: Any) -> float:
@@ -222,10 +269,8 @@ def _check(row: Mapping[str, Any], causes: tuple[str, ...], parameters: BrainPar
     tool = row["tool"]
     if tool not in TOOLS:
         raise ValueError(f"check {row['id']!r}: tool {tool!r} is none of {', '.join(TOOLS)}")
-    supports = row.get("supports", {})
-    _all_known("cause", dict.fromkeys(causes), list(supports))
-    strength = parameters.strength()
-    _all_known("strength", strength, list(supports.values()))
+    supports, otherwise = dict(row.get("supports", {})), row.get("otherwise", UNRELATED)
+    _all_known("strength", strengths(parameters), [*supports.values(), otherwise])
     return Check(
         id=row["id"],
         tool=tool,
@@ -233,8 +278,24 @@ def _check(row: Mapping[str, Any], causes: tuple[str, ...], parameters: BrainPar
         cost_s=_positive(f"cost_s of {row['id']}", row["cost_s"]),
         needs=tuple(row.get("needs", ())),
         gathers=bool(row.get("gathers", False)),
-        yes_given={cause: strength[supports[cause]] if cause in supports else parameters.unrelated for cause in causes},
+        yes_given=yes_given(causes, supports, otherwise, parameters),
+        supports=supports,
+        otherwise=otherwise,
+        predicate=read_predicate(f"predicate of {row['id']}", row.get("predicate")),
     )
+
+
+def strengths(parameters: BrainParameters) -> Mapping[str, float]:
+    """P(check says yes | cause) for each word a skill may use."""
+    return {**parameters.strength(), UNRELATED: parameters.unrelated}
+
+
+def yes_given(
+    causes: Iterable[str], supports: Mapping[str, str], otherwise: str, parameters: BrainParameters
+) -> dict[str, float]:
+    """P(yes | cause) for every cause, out of words."""
+    known = strengths(parameters)
+    return {cause: known[supports.get(cause, otherwise)] for cause in causes}
 
 
 def _stop(row: Mapping[str, Any]) -> Stop:
