@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import secrets
 import shutil
 import time
@@ -18,8 +20,9 @@ from connectors.embedded.alertmanager import EmbeddedAlertmanager, Webhook
 from connectors.embedded.postgres import EmbeddedPostgres
 from connectors.embedded.process import ProcessGroup, ServerFailed
 from connectors.embedded.prometheus import EmbeddedPrometheus
-from guardrails.fence import Fence
+from guardrails.fence import DEFAULT_ACTIONS, Fence
 from lab import monitoring
+from lab.running import MAX_SIDE_BY_SIDE, Running, candidates, places
 from lab.shop import seed
 from lab.stack import PERSON, ROOT, Stack, private
 from lab.topology import TARGET_SETTINGS, Shop
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
     from lab.faults import Fault
 
 TARGET = monitoring.TARGET_SERVICE
-FENCE = Fence(database=seed.DATABASE, owners=(seed.OWNER_ROLE,))
-MAX_SIDE_BY_SIDE = 9
+FENCE = Fence(
+    database=seed.DATABASE, owners=(seed.OWNER_ROLE,), actions=DEFAULT_ACTIONS | frozenset({"set_role_setting"})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,9 @@ class Production:
         self.target = self._cluster("target", place / "target")
         self.passwords = {
             role: secrets.token_urlsafe(18)
-            for role in (seed.APP_ROLE, seed.EXPORTER_ROLE, FENCE.diagnose, FENCE.fix, FENCE.signal)
+            for role in (seed.APP_ROLE, seed.EXPORTER_ROLE, FENCE.diagnose, FENCE.fix, FENCE.signal, FENCE.server)
         }
+        self._since = time.time()
         self._shop: Shop | None = None
         self._prometheus: EmbeddedPrometheus | None = None
         self._alertmanager: EmbeddedAlertmanager | None = None
@@ -128,7 +133,16 @@ class Production:
     # --- Start ---------------------------------------------------------------------------------------------------
 
     def seed(self, progress: Callable[[str, float], None]) -> bool:
-        """Makes the cached cluster unless it is there; True when it had to. Minutes the first time, then nothing."""
+        """Makes the cached cluster unless it is there; True when it had to. Minutes the first time, then nothing.
+
+        Two labs at once wait for each other: the second finds what the first made.
+        """
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with (self._cache / f"target-{self.scale.rows}.lock").open("w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._seed(progress)
+
+    def _seed(self, progress: Callable[[str, float], None]) -> bool:
         cached = self._cached()
         fingerprint = self._fingerprint()
         if cached.is_complete(fingerprint):
@@ -214,6 +228,7 @@ class Production:
             for each in waits:
                 each.result()
         self._shop.start_load()
+        self._since = time.time()
 
     def _fresh(self, name: str) -> Path:
         place = self.place / name
@@ -233,6 +248,7 @@ class Production:
                 ("diagnose_dsn_file", FENCE.diagnose),
                 ("fix_dsn_file", FENCE.fix),
                 ("signal_dsn_file", FENCE.signal),
+                ("admin_dsn_file", FENCE.server),
             )
         }
         return {
@@ -246,47 +262,67 @@ class Production:
 
     # --- Run -----------------------------------------------------------------------------------------------------
 
+    @property
+    def running(self) -> Running:
+        """Where its parts answer, for another process or for a fault."""
+        processes = [name for name in self.shop.scrape_targets() if name != TARGET]
+        return Running(
+            place=str(self.place.resolve()),
+            pid=os.getpid(),
+            since=self._since,
+            rows=self.scale.rows,
+            seed=self.scale.seed,
+            url=self.stack.url,
+            login_url=self.stack.login_url,
+            data_path=str(self.stack.data_dir.resolve()),
+            api_token=self.stack.secrets.api_token,
+            hook_token=self.stack.secrets.alertmanager,
+            prometheus_url=self.prometheus.url,
+            load_url=self.shop.load_url,
+            admin_dsn=self.admin_dsn,
+            app_dsn=self.app_dsn,
+            controls={name: self.shop.control(name) for name in processes},
+        )
+
+    @property
+    def data_dir(self) -> Path:
+        return self.stack.data_dir
+
+    @property
+    def url(self) -> str:
+        return self.stack.url
+
+    @property
+    def prometheus_url(self) -> str:
+        return self.prometheus.url
+
     def inject(self, fault: Fault) -> float:
-        """Breaks the shop and announces the deploy that did it; when, in epoch seconds."""
+        """Breaks the shop and announces the deploy that did it; when, in epoch seconds. Raises CannotInjectError."""
         self.stack.wait_until_ready()
-        at = fault.inject(self)
-        if fault.change is not None:
-            change = fault.change
-            self.post_change(service=change.service, version=change.version, summary=change.summary)
-        return at
+        return self.running.inject(fault)
 
     def post_change(self, *, service: str, version: str, summary: str) -> None:
-        answer = httpx.post(
-            f"{self.stack.url}/webhooks/changes",
-            json={"service": service, "version": version, "summary": summary},
-            headers={"Authorization": f"Bearer {self.stack.secrets.alertmanager}"},
-            trust_env=False,
-        )
-        answer.raise_for_status()
+        self.running.post_change(service=service, version=version, summary=summary)
 
     def api(self) -> httpx.Client:
         """As the demo's person."""
-        return httpx.Client(
-            base_url=self.stack.url,
-            headers={"Authorization": f"Bearer {self.stack.secrets.api_token}"},
-            timeout=10.0,
-            trust_env=False,
-        )
+        return self.running.api()
+
+    def mend(self, say: Callable[[str], None]) -> None:
+        """Starts again what died of Stanch's; raises ServerFailed for what died of the shop's."""
+        self.stack.mend(say)
+
+    def alerts(self) -> dict[str, str]:
+        """Name → `pending` or `firing`."""
+        return self.running.alerts()
 
     def p99_seconds(self) -> float | None:
         """Of the storefront, now; None without requests."""
-        query = monitoring.ALERT_EXPRESSION.rpartition(" > ")[0]
-        answer = httpx.get(f"{self.prometheus.url}/api/v1/query", params={"query": query}, trust_env=False).json()
-        found = answer["data"]["result"]
-        value = float(found[0]["value"][1]) if found else float("nan")
-        return value if value == value else None  # noqa: PLR0124 NaN
+        return self.running.p99_seconds()
 
     def gap_seconds(self, since: float, until: float | None = None) -> float | None:
         """Longest time between two committed writes."""
-        params = {"since": since} | ({} if until is None else {"until": until})
-        answer = httpx.get(f"{self.shop.load_url}/gaps", params=params, trust_env=False).json()
-        gap: float | None = answer["longest_gap_seconds"]
-        return gap
+        return self.running.gap_seconds(since, until)
 
     def ddl_log(self) -> list[str]:
         """Every data-definition statement that the target itself logged."""
@@ -296,16 +332,11 @@ class Production:
 
 def free_place(base: Path) -> Path:
     """`base`, or base-2, base-3 … when another lab runs there."""
-    for number in range(1, MAX_SIDE_BY_SIDE + 1):
-        place = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        if not (place / "run" / "lock").exists() or _lock_is_stale(place / "run" / "lock"):
+    taken = {place.path for place in places(base) if place.owner is not None}
+    for place in candidates(base):
+        if place not in taken:
             return place
     raise ServerFailed("lab", f"{MAX_SIDE_BY_SIDE} labs run under {base.parent} already; stop one")
-
-
-def _lock_is_stale(lock: Path) -> bool:
-    owner = lock.read_text(encoding="ascii").strip()
-    return not (owner.isdigit() and Path(f"/proc/{owner}").exists())
 
 
 def follow(api: httpx.Client, key: str, every_s: float = 0.3) -> Iterator[Mapping[str, Any]]:

@@ -34,6 +34,7 @@ INVOICING = "shop_invoicing"
 REPORTING = "shop_reporting"
 ANALYST = "shop_analyst"
 EXPORT = "shop_export"
+IMPORT = "shop_import"
 DEPLOY = "shop_deploy"
 """The shop's other roles. They may do what the application may; the one that deploys, what the owner may."""
 _GONE_WITHIN_S = 10.0

@@ -1,4 +1,4 @@
-"""An export keeps its snapshot open while an archiving job rewrites orders: what that leaves cannot be vacuumed."""
+"""An export keeps its snapshot open while a job rewrites the catalog's stock: what it leaves cannot be vacuumed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors import named_sql
-from lab.faults.held_session import EXPORT, INVOICING, Held, admin, hold, release
+from lab.faults.held_session import EXPORT, IMPORT, Held, admin, hold, release
 
 if TYPE_CHECKING:
     from lab.faults.fault import Change, Surroundings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SQL = named_sql.load("lab.faults", "old_xmin.sql")
 _SESSIONS = (
     Held(EXPORT, "warehouse-export", first=(_SQL["begin"], _SQL["look"])),
-    Held(INVOICING, "order-archive", then=("SET synchronous_commit = off", _SQL["archive"])),
+    Held(IMPORT, "stock-sync", then=("SET synchronous_commit = off", _SQL["sync"])),
 )
 
 
@@ -22,7 +22,7 @@ _SESSIONS = (
 class OldXmin:
     name: str = "old-snapshot"
     component: str = "orders-db"
-    mechanism: str = "an export keeps an old snapshot, so vacuum cannot remove what a busy job leaves in orders"
+    mechanism: str = "an export keeps an old snapshot, so vacuum cannot remove what a busy job leaves in products"
     mechanism_id: str = "old_xmin"
     expected_action: str | None = "terminate_backend"
     change: Change | None = None

@@ -32,6 +32,10 @@ SELECT id, name, category_id, price_cents, stock, rating FROM products WHERE id 
 _CATEGORY = """\
 SELECT id, name, category_id, price_cents, stock, rating
 FROM products WHERE category_id = %s ORDER BY popularity DESC LIMIT 20"""
+_PRICES_OF_THE_DAY = """\
+SELECT product_id, price_cents FROM daily_prices
+WHERE category_id = %s AND country = %s AND valid_on = CURRENT_DATE"""
+_COUNTRY = "DE"
 _KEYS = ("id", "name", "category_id", "price_cents", "stock", "rating")
 
 
@@ -46,9 +50,14 @@ class Catalog:
         return JSONResponse(dict(zip(_KEYS, rows[0], strict=True)))
 
     async def search(self, request: Request) -> Response:
-        """The twenty most wanted products of a category."""
-        rows = await self._database.run(POOL, "category", _CATEGORY, (http.query_int(request, "category_id"),))
-        return JSONResponse({"products": [dict(zip(_KEYS, row, strict=True)) for row in rows]})
+        """The twenty most wanted products of a category, at the prices of the day."""
+        category_id = http.query_int(request, "category_id")
+        rows = await self._database.run(POOL, "category", _CATEGORY, (category_id,))
+        today = await self._database.run(POOL, "prices", _PRICES_OF_THE_DAY, (category_id, _COUNTRY))
+        usual = [dict(zip(_KEYS, row, strict=True)) for row in rows]
+        prices = {row[0]: row[1] for row in today}
+        found = [one | {"price_cents": prices.get(one["id"], one["price_cents"])} for one in usual]
+        return JSONResponse({"products": found})
 
 
 def application(dsn: str, pool_size: int = POOL_SIZE, pool_most: int = POOL_MOST, *, controlled: bool) -> Starlette:

@@ -105,6 +105,7 @@ def _fill(dsn: str, rows: int, progress: Callable[[str, float], None]) -> None:
     progress("customers", 0.0)
     _run(dsn, _SQL["fill_customers"], customers)
     _run(dsn, _SQL["fill_products"], {"products": products_for(rows), "categories": categories_for(rows)})
+    _run(dsn, _SQL["fill_daily_prices"])
     parts = [customers | {"rows": rows, "first": first, "last": last} for first, last in batches(rows)]
     with ThreadPoolExecutor(_CONNECTIONS) as connections:
         # A seed of its own for each batch: the same orders every time, whichever connection takes it.
@@ -137,7 +138,9 @@ def _settle(dsn: str, progress: Callable[[str, float], None]) -> None:
     progress("vacuum", 0.92)
     with psycopg.connect(dsn, autocommit=True) as connection:
         # Without this the first autovacuum, due a minute after the fill, would fall into the demo.
-        connection.execute("VACUUM (FREEZE, ANALYZE) customers, orders, products, invoices, billing_progress")
+        connection.execute(
+            "VACUUM (FREEZE, ANALYZE) customers, orders, products, daily_prices, invoices, billing_progress"
+        )
         # Everything is on disk before anyone stops and copies the cluster.
         connection.execute("CHECKPOINT")
     progress("done", 1.0)

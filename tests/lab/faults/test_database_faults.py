@@ -13,6 +13,7 @@ from lab.faults.ddl_lock_queue import DdlLockQueue
 from lab.faults.idle_in_transaction import IdleInTransaction
 from lab.faults.invalid_index import REPLACEMENT, InvalidIndex
 from lab.faults.old_xmin import OldXmin
+from lab.faults.outdated_statistics import OutdatedStatistics
 from lab.faults.row_lock_pile_up import RowLockPileUp
 from lab.faults.runaway_query import RunawayQuery
 from lab.faults.temp_file_spill import TempFileSpill
@@ -32,6 +33,7 @@ _FAULTS = (
     DdlLockQueue(),
     RunawayQuery(),
     OldXmin(),
+    OutdatedStatistics(),
     TempFileSpill(),
     InvalidIndex(),
 )
@@ -50,7 +52,7 @@ def _others(target: Target) -> list[tuple[Any, ...]]:
         target,
         "SELECT usename, application_name, state FROM pg_stat_activity"
         " WHERE usename IN ('shop_support', 'shop_invoicing', 'shop_reporting', 'shop_analyst', 'shop_export',"
-        " 'shop_deploy')",
+        " 'shop_import', 'shop_deploy')",
     )
 
 
@@ -143,9 +145,9 @@ def test_the_analysts_statement_runs_until_it_is_cancelled(target: Target) -> No
 
 def test_the_export_keeps_dead_rows_until_it_is_ended(target: Target) -> None:
     OldXmin().inject(target)
-    held = "SELECT age(backend_xmin) > 10000 FROM pg_stat_activity WHERE application_name = 'warehouse-export'"
+    held = "SELECT age(backend_xmin) > 2000 FROM pg_stat_activity WHERE application_name = 'warehouse-export'"
     assert eventually(lambda: _ask(target, held) == [(True,)])
-    dead = "SELECT n_dead_tup > 10000 FROM pg_stat_user_tables WHERE relname = 'orders'"
+    dead = "SELECT n_dead_tup > 2000 FROM pg_stat_user_tables WHERE relname = 'products'"
     assert eventually(lambda: _ask(target, dead) == [(True,)])
     OldXmin().undo(target)
 
@@ -182,6 +184,31 @@ def test_an_index_that_the_repair_made_valid_goes_with_the_fault(target: Target)
     InvalidIndex().undo(target)
 
     assert {name for (name,) in _ask(target, "SELECT indexname FROM pg_indexes WHERE tablename = 'orders'")} == _INDEXES
+
+
+def _prices(target: Target) -> str:
+    """How the catalog asks for the prices of the day."""
+    rows = _ask(
+        target,
+        "EXPLAIN (COSTS OFF) SELECT product_id, price_cents FROM daily_prices"
+        " WHERE category_id = 3 AND country = 'DE' AND valid_on = CURRENT_DATE",
+    )
+    return "\n".join(str(row[0]) for row in rows)
+
+
+def test_a_bulk_load_leaves_a_plan_by_the_day_until_the_table_is_analysed(target: Target) -> None:
+    OutdatedStatistics().inject(target)
+    assert eventually(lambda: not _others(target) or _others(target)[0][2] == "idle")
+    stale = _prices(target)
+    with psycopg.connect(target.admin_dsn, autocommit=True) as connection:
+        connection.execute("ANALYZE daily_prices")
+    fresh = _prices(target)
+    OutdatedStatistics().undo(target)
+
+    assert "daily_prices_valid_on_idx" in stale
+    assert "daily_prices_category_idx" in fresh
+    assert "daily_prices_valid_on_idx" in _prices(target)
+    assert _ask(target, "SELECT count(*) FROM daily_prices") == _ask(target, "SELECT count(*) FROM products")
 
 
 @pytest.mark.parametrize("fault", _FAULTS, ids=lambda fault: fault.name)
