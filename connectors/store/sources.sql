@@ -26,6 +26,19 @@ SELECT receipt FROM stanch.inbox
 WHERE source = %(source)s AND (event_key = %(event_key)s OR delivery_key = %(delivery_key)s)
 ORDER BY id LIMIT 1
 
+-- name: inboxes
+SELECT id, receipt, source, headers, body, state, received_at FROM stanch.inbox
+WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id
+
+-- name: mark_inboxes
+UPDATE stanch.inbox SET state = %(state)s, reason = %(reason)s WHERE id = ANY(%(ids)s::bigint[]) AND state = 'stored'
+
+-- name: incident_to_join
+-- Held open until the alerts are in. Not FOR UPDATE: whoever only refers to the incident need not wait.
+SELECT id FROM stanch.incident
+WHERE correlation_key = %(correlation_key)s AND state NOT IN ('resolved', 'self_resolved', 'closed')
+FOR NO KEY UPDATE
+
 -- name: add_alerts
 -- Sorted, so that two notifications that share alerts wait for each other and never for ever.
 INSERT INTO stanch.alert (fingerprint, starts_at, incident_id, source, status, labels, annotations, generator_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from connectors.store.store import Row, Transaction, dumps, jsonb
 from connectors.unreachable import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agent.alert import Alert, AlertGroup
     from agent.events import Event
@@ -39,29 +39,25 @@ def intake(configuration: Configuration) -> Handler:
 
     def handle(held: Held) -> Save:
         together = held.step.args.get("inboxes")
-        if together is None:
-            return one(held, held.step.args["inbox"])
-        if held.step.attempts > 1:
+        if together is not None and held.step.attempts > 1:
             return _apart(together)
-        saves = [one(held, number) for number in together]
+        numbers = [held.step.args["inbox"]] if together is None else together
+        with held.runner.store.transaction() as tx:
+            rows = tx.all("inboxes", ids=numbers)
+        if len(rows) < len(numbers):
+            # Of several, the others are still to be taken in: tried again, each has a step of its own.
+            raise Unreachable("store", "the inbox row is gone", permanent=together is None)
+        readings = [_read(configuration, row) for row in rows]
 
         def save(tx: Transaction) -> Event | None:
-            for each in saves:
-                each(tx)
+            if len(readings) > 1:
+                # Before any incident's row: two steps that each open one and join the other's would wait for ever.
+                tx.all("lock_correlation")
+            for reading in _in_order(readings):
+                reading.save(_Intake(configuration, held.runner, reading.rows), tx)
             return None
 
         return save
-
-    def one(held: Held, number: int) -> Save:
-        with held.runner.store.transaction() as tx:
-            row = tx.one("inbox", id=number)
-        if row is None:
-            # Of several, the others are still to be taken in: tried again, each has a step of its own.
-            raise Unreachable("store", "the inbox row is gone", permanent="inbox" in held.step.args)
-        try:
-            return _read(_Intake(configuration, held.runner, row))
-        except UnusablePayload as error:
-            return _quarantine(row, str(error))
 
     return handle
 
@@ -77,36 +73,81 @@ def _apart(together: Sequence[int]) -> Save:
     return save
 
 
-def _read(work: _Intake) -> Save:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one body says, or several bodies of one group. firing: all that they say, None when they say more."""
+
+    rows: tuple[Row, ...]
+    save: Callable[[_Intake, Transaction], None]
+    key: str = ""
+    firing: AlertGroup | None = None
+
+
+def _read(configuration: Configuration, row: Row) -> _Reading:
+    try:
+        return _readable(configuration, row)
+    except UnusablePayload as error:
+        reason = str(error)
+        return _Reading((row,), lambda work, tx: work.quarantine(tx, reason))
+
+
+def _readable(configuration: Configuration, row: Row) -> _Reading:
     """Raises UnusablePayload."""
-    source, body = str(work.row["source"]), bytes(work.row["body"])
-    declared = work.configuration.source(source)
-    match work.configuration.kind_of(source):
+    source, body = str(row["source"]), bytes(row["body"])
+    declared = configuration.source(source)
+    match configuration.kind_of(source):
         case "alertmanager":
-            group = alertmanager.read(body, source)
+            return _of_group(row, alertmanager.read(body, source))
         case "grafana":
-            group = grafana.read(body, source)
+            return _of_group(row, grafana.read(body, source))
         case "generic" if declared.mapping is not None:
-            group = generic.read(body, source, declared.mapping, work.row["received_at"])
-            return lambda tx: work.alerts(tx, _continued(tx, _own(group)))
+            group = generic.read(body, source, declared.mapping, row["received_at"])
+            return _Reading((row,), lambda work, tx: work.alerts(tx, _continued(tx, _own(group))), group.key)
         case "pagerduty":
             heard = pagerduty.read(body, source, declared.services, declared.titles)
-            return lambda tx: work.heard(tx, heard)
+            key = heard.group.key if heard.group else ""
+            return _Reading((row,), lambda work, tx: work.heard(tx, heard), key)
         case "changes":
             told = changes.read(body)
-            return lambda tx: work.changes(tx, told)
+            return _Reading((row,), lambda work, tx: work.changes(tx, told))
         case _:
             raise UnusablePayload(f"no source named {source[:60]!r} is configured here")
-    return lambda tx: work.alerts(tx, _own(group))
 
 
-def _quarantine(row: Row, reason: str) -> Save:
-    def save(tx: Transaction) -> Event | None:
-        tx.run("mark_inbox", id=row["id"], state="quarantined", reason=reason)
-        tx.audit(None, "intake", "quarantined", {"receipt": str(row["receipt"]), "note": reason})
+def _of_group(row: Row, group: AlertGroup) -> _Reading:
+    return _of_groups((row,), group)
+
+
+def _of_groups(rows: tuple[Row, ...], group: AlertGroup) -> _Reading:
+    firing = None if group.resolved else group
+    return _Reading(rows, lambda work, tx: work.alerts(tx, _own(group)), group.key, firing)
+
+
+def _in_order(readings: Sequence[_Reading]) -> Iterator[_Reading]:
+    """Sorted by group; what came for one group stays as it came. Alerts that only begin, and each of them once, are
+    taken in with one look at the store.
+    """
+    waiting: _Reading | None = None
+    for reading in sorted(readings, key=lambda one: (str(one.rows[0]["source"]), one.key)):
+        joined = _joint(waiting, reading) if waiting else None
+        if joined is None and waiting is not None:
+            yield waiting
+        waiting = joined or reading
+    if waiting is not None:
+        yield waiting
+
+
+def _joint(one: _Reading, other: _Reading) -> _Reading | None:
+    """None: each is to be taken in by itself. An episode that is told of twice counts twice."""
+    first, second = one.firing, other.firing
+    if first is None or second is None or (first.source, first.key) != (second.source, second.key):
         return None
-
-    return save
+    if {(alert.fingerprint, alert.starts_at) for alert in first.alerts} & {
+        (alert.fingerprint, alert.starts_at) for alert in second.alerts
+    }:
+        return None
+    group = replace(first, alerts=first.alerts + second.alerts, truncated=first.truncated + second.truncated)
+    return _of_groups(one.rows + other.rows, group)
 
 
 def _own(group: AlertGroup) -> AlertGroup:
@@ -127,15 +168,20 @@ def _continued(tx: Transaction, group: AlertGroup) -> AlertGroup:
 
 
 class _Intake:
-    """One inbox row being taken in. Every method runs inside the transaction that ends the step."""
+    """Inbox rows being taken in as one. Every method runs inside the transaction that ends the step."""
 
-    def __init__(self, configuration: Configuration, runner: Runner, row: Row) -> None:
+    def __init__(self, configuration: Configuration, runner: Runner, rows: Sequence[Row]) -> None:
         self.configuration = configuration
-        self.row = row
+        self.row = rows[0]
+        self._rows = rows
         self._runner = runner
 
     def _done(self, tx: Transaction, reason: str | None = None) -> None:
-        tx.run("mark_inbox", id=self.row["id"], state="processed", reason=reason)
+        tx.run("mark_inboxes", ids=[row["id"] for row in self._rows], state="processed", reason=reason)
+
+    def quarantine(self, tx: Transaction, reason: str) -> None:
+        tx.run("mark_inboxes", ids=[row["id"] for row in self._rows], state="quarantined", reason=reason)
+        tx.audit(None, "intake", "quarantined", {"receipt": str(self.row["receipt"]), "note": reason})
 
     # --- Alerts --------------------------------------------------------------------------------------------------
 
@@ -174,10 +220,10 @@ class _Intake:
     def _incident_for(self, tx: Transaction, group: AlertGroup, new: Sequence[Alert]) -> int:
         """Joins the open incident of the group or of the cause, or opens one with a triage step."""
         key = f"{group.source}:{group.key}"
-        found = tx.one("open_incident_for", correlation_key=key)
+        found = tx.one("incident_to_join", correlation_key=key)
         if found is None:
             tx.all("lock_correlation")
-            found = tx.one("open_incident_for", correlation_key=key)
+            found = tx.one("incident_to_join", correlation_key=key)
         first = min(new, key=lambda alert: (alert.starts_at, alert.fingerprint))
         if found is not None:
             return _joined(tx, found["id"], len(new), "of the same group")
@@ -186,7 +232,7 @@ class _Intake:
             return _joined(tx, of_cause, len(new), f"taken for the same cause: {_title(first)}")
         if self._over_budget(tx, group.source):
             key = f"storm:{group.source}"
-            found = tx.one("open_incident_for", correlation_key=key)
+            found = tx.one("incident_to_join", correlation_key=key)
             if found is not None:
                 return _joined(tx, found["id"], len(new), "beyond what one source may open in an hour")
         return self._open(tx, group.source, key, first)

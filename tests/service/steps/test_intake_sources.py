@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,43 @@ def test_a_body_that_is_gone_takes_no_other_with_it(fresh_database: Database) ->
         world.agent.run(due)
     assert step
     assert len(world.incidents()) == 1
+
+
+def test_bodies_of_one_group_are_one_look_at_the_store_and_every_alert_counts(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    bodies = [notification(alert(f"a{number}", "checkout"), key="one") for number in range(5)]
+    step, ids = together(world, *bodies, bodies[0])
+    assert world.agent.run(step)
+    (one,) = world.incidents()
+    states = fresh_database.run("SELECT DISTINCT state FROM stanch.inbox WHERE id = ANY(%s)", (ids,))
+    assert states == [("processed",)]
+    seen = fresh_database.run("SELECT fingerprint, incident_id, seen FROM stanch.alert ORDER BY fingerprint")
+    assert seen == [("a0", one, 2)] + [(f"a{number}", one, 1) for number in range(1, 5)]
+
+
+def test_what_began_and_ended_together_is_over(fresh_database: Database) -> None:
+    world = sources(fresh_database)
+    over = resolved("a1", starts=NOW)
+    step, _ = together(world, notification(alert("a1", "checkout"), key="k"), notification(over, key="k"))
+    assert world.agent.run(step)
+    (number,) = world.incidents()
+    assert world.incident(number).state is IncidentState.SELF_RESOLVED
+
+
+def test_steps_that_open_and_join_each_others_incidents_do_not_wait_for_ever(fresh_database: Database) -> None:
+    world = sources(fresh_database, correlation={"window_s": 0})
+    keys = [f"key-{number}" for number in range(12)]
+    steps = []
+    for turn in range(8):
+        order = keys if turn % 2 else keys[::-1]
+        bodies = [notification(alert(f"{turn}-{key}", key), key=key) for key in order]
+        steps.append(together(world, *bodies)[0])
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert all(pool.map(world.agent.run, steps))
+    assert fresh_database.run("SELECT DISTINCT state, attempts, error FROM stanch.step WHERE kind = 'intake'") == [
+        ("done", 1, None)
+    ]
+    assert len(world.incidents()) == len(keys)
 
 
 def test_the_same_alert_twice_in_one_body_is_one(fresh_database: Database) -> None:
