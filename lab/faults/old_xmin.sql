@@ -10,10 +10,10 @@ SELECT category_id, count(*), avg(price_cents) FROM public.products GROUP BY cat
 -- name: sync
 DO $$
 DECLARE
-    products bigint := (SELECT max(id) FROM public.products);
+    last_id bigint := (SELECT max(id) FROM public.products);
 BEGIN
-    FOR one IN 1..products * 13 / 10 LOOP
-        UPDATE public.products SET stock = stock WHERE id = 1 + mod(one, products);
+    FOR one IN 1..last_id * 13 / 10 LOOP
+        UPDATE public.products SET stock = stock WHERE id = 1 + mod(one, last_id);
         COMMIT;
     END LOOP;
 END
