@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from lab.production import Production, follow
+from lab.production import follow
 from lab.stack import PERSON
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from connectors.embedded.server import EmbeddedServer
     from lab.faults import Fault
+    from lab.production import Production
     from lab.story import Story
 
 NORMAL_LOAD_S = 60.0
@@ -101,7 +104,7 @@ def normal_load(production: Production, story: Story) -> None:
         return "" if p99 is None else f"p99 {p99:.2f} s"
 
     def mend() -> None:
-        production.stack.mend(lambda text: story.line("servers", text))
+        production.mend(lambda text: story.line("servers", text))
 
     story.wait("normal load", NORMAL_LOAD_S, note, mend)
     story.plain()
@@ -111,31 +114,51 @@ Approver = Callable[[Mapping[str, Any]], None]
 """Is shown the incident once it waits for a decision."""
 
 
+class Lab(Protocol):
+    """What is followed: a production of this process, or one that another process runs."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def prometheus_url(self) -> str: ...
+    @property
+    def data_dir(self) -> Path: ...
+    def inject(self, fault: Fault) -> float: ...
+    def api(self) -> httpx.Client: ...
+    def mend(self, say: Callable[[str], None]) -> None: ...
+    def p99_seconds(self) -> float | None: ...
+    def gap_seconds(self, since: float, until: float | None = None) -> float | None: ...
+
+
 class Teller:
     """Follows one incident and tells what is new. approver None: a person decides on the page or the command line."""
 
-    def __init__(self, production: Production, story: Story, approver: Approver | None) -> None:
+    def __init__(self, production: Lab, story: Story, approver: Approver | None) -> None:
         self._production = production
         self._story = story
         self._approver = approver
         self._told: set[Any] = set()
 
-    def run(self, fault: Fault) -> Run:
-        """Injects the fault and follows until the incident has an end. Raises CannotInjectError, ServerFailed."""
+    def run(self, fault: Fault, give_up_s: float = GIVE_UP_S) -> Run:
+        """Injects the fault and follows until the incident has an end, or that long.
+
+        `incident` of what it returns is empty when none came.
+        Raises CannotInjectError, ServerFailed.
+        """
         production, story = self._production, self._story
         before = self._newest()
         run = Run(production.inject(fault))
         announced = f" by deploy {fault.change.version}" if fault.change else ""
         story.line("fault", f"{fault.name}: {fault.mechanism}{announced}", run.fault_at)
         with production.api() as api:
-            key = self._wait_for_incident(api, run, before)
-            for incident in follow(api, key):
-                production.stack.mend(self._say)
+            key = self._wait_for_incident(api, run, before, give_up_s)
+            for incident in follow(api, key) if key else ():
+                production.mend(self._say)
                 run.incident = dict(incident)
                 self._tell(run, incident)
                 if incident["state"] in ENDS and incident["postmortem"]:
                     return run
-                if time.time() - run.fault_at > GIVE_UP_S:
+                if time.time() - run.fault_at > give_up_s:
                     return run
         return run
 
@@ -149,9 +172,9 @@ class Teller:
             found = answer.json()["incidents"]
         return int(found[0]["id"].removeprefix("INC-")) if found else 0
 
-    def _wait_for_incident(self, api: httpx.Client, run: Run, before: int) -> str:
-        while True:
-            self._production.stack.mend(self._say)
+    def _wait_for_incident(self, api: httpx.Client, run: Run, before: int, give_up_s: float) -> str | None:
+        while time.time() - run.fault_at < give_up_s:
+            self._production.mend(self._say)
             if run.condition_at is None:
                 self._look_for_condition(run)
             try:
@@ -162,9 +185,10 @@ class Teller:
                 key: str = found[0]["id"]
                 return key
             time.sleep(0.2)
+        return None
 
     def _look_for_condition(self, run: Run) -> None:
-        url = self._production.prometheus.url
+        url = self._production.prometheus_url
         answer = httpx.get(f"{url}/api/v1/alerts", trust_env=False).json()["data"]["alerts"]
         active = [epoch(alert["activeAt"]) for alert in answer]
         since = min((at for at in active if at is not None and at >= run.fault_at - 1), default=None)
@@ -226,7 +250,7 @@ class Teller:
             self._approver(incident)
             return
         minutes, seconds = divmod(int(fix["approval"]["seconds_left"]), 60)
-        url = self._production.stack.url
+        url = self._production.url
         story.plain()
         story.under(f"Approve?  open {url}/i/{incident['id']}", "bold")
         story.under(f"or run    .venv/bin/stanch approve {incident['id']}     ({minutes}:{seconds:02d} left)", "bold")
@@ -265,7 +289,7 @@ class Teller:
             story.line("verified", incident["verification"]["summary"], run.verified_at)
         elif incident["why"]:
             story.line("needs human", incident["why"])
-        path = self._production.stack.data_dir / "postmortems" / f"{incident['id']}.md"
+        path = self._production.data_dir / "postmortems" / f"{incident['id']}.md"
         if path.is_file():
             story.line("postmortem", os.path.relpath(path))
         if incident["outcome"] == "recovered" and incident["cause"]:
@@ -273,7 +297,7 @@ class Teller:
             story.line("learned", f"{incident['skill']}: one verified fix for {cause} counted")
 
 
-def approve_at_once(production: Production, story: Story) -> Approver:
+def approve_at_once(production: Lab, story: Story) -> Approver:
     """Plays the person, and says so."""
 
     def approve(incident: Mapping[str, Any]) -> None:

@@ -43,9 +43,9 @@ _INVOICE = """\
 WITH progress AS (
     SELECT last_order_id FROM billing_progress WHERE job = 'invoices' FOR UPDATE
 ), fresh AS (
-    SELECT orders.id, orders.customer_id, orders.total_cents FROM orders, progress
-    WHERE orders.id > progress.last_order_id AND orders.placed_at < now() - interval '2 seconds'
-    ORDER BY orders.id LIMIT %s
+    SELECT id, customer_id, total_cents FROM orders
+    WHERE id > (SELECT last_order_id FROM progress) AND placed_at < now() - interval '2 seconds'
+    ORDER BY id LIMIT %s
 ), made AS (
     INSERT INTO invoices (customer_id, orders, total_cents)
     SELECT customer_id, count(*), sum(total_cents) FROM fresh GROUP BY customer_id
