@@ -1,13 +1,43 @@
-"""Tells open pages that an incident changed: one listener on the store, many streams."""
+"""Tells open pages that an incident changed: one listener on the store, many streams, and what they share."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Hashable, Iterator
+
+Made = TypeVar("Made")
+
+ANY = "*"
+"""The topic of whoever wants to know of each change."""
+
+
+@dataclass(eq=False, slots=True)
+class Topic:
+    """What the streams of one incident, or of all, have in common. It lives as long as somebody follows."""
+
+    waiting: set[asyncio.Event] = field(default_factory=set)
+    generation: int = 0
+    """Counts the changes that were told."""
+    _shared: dict[Hashable, tuple[int, asyncio.Task[Any]]] = field(default_factory=dict)
+
+    async def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What make returns, called on a thread after the newest change was told: by the first who asks, for all who
+        do until the next. Whoever goes away does not end it for the others. Raises what make raises.
+        """
+        known = self._shared.get(key)
+        if known is None or known[0] != self.generation:
+            self._shared = {one: held for one, held in self._shared.items() if held[0] == self.generation}
+            known = self.generation, asyncio.ensure_future(run_in_threadpool(make))
+            self._shared[key] = known
+        made: Made = await asyncio.shield(known[1])
+        return made
 
 
 class Broadcast:
@@ -15,26 +45,36 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: set[tuple[str, asyncio.Event]] = set()
+        self._topics: dict[str, Topic] = {}
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def tell(self, incident_id: str) -> None:
+        """incident_id empty: of something that every page may show, as the kill switch."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._set, incident_id)
 
     def _set(self, incident_id: str) -> None:
-        for wanted, event in self._waiting:
-            if wanted in {"*", incident_id}:
+        told = (ANY, incident_id) if incident_id else tuple(self._topics)
+        for topic in (self._topics[name] for name in told if name in self._topics):
+            topic.generation += 1
+            for event in topic.waiting:
                 event.set()
 
     @contextmanager
-    def follow(self, incident_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when the incident (or any, for "*") changed. The caller clears it."""
-        entry = (incident_id, asyncio.Event())
-        self._waiting.add(entry)
+    def follow(self, incident_id: str) -> Iterator[tuple[Topic, asyncio.Event]]:
+        """The topic, and an event that is set when the incident (or any, for ANY) changed. The caller clears it."""
+        topic = self._topics.setdefault(incident_id, Topic())
+        event = asyncio.Event()
+        topic.waiting.add(event)
         try:
-            yield entry[1]
+            yield topic, event
         finally:
-            self._waiting.discard(entry)
+            topic.waiting.discard(event)
+            if not topic.waiting and self._topics.get(incident_id) is topic:
+                del self._topics[incident_id]
+
+    @property
+    def followed(self) -> frozenset[str]:
+        return frozenset(self._topics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -18,6 +19,8 @@ Method = Literal["token", "oidc", "proxy", "dev"]
 IDLE_S = 8 * 3600.0
 ABSOLUTE_S = 24 * 3600.0
 """OWASP Session Management Cheat Sheet: a working day idle at most, and one login a day."""
+LATELY_S = 300.0
+"""Longer than any stream goes without asking the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,30 @@ class Sessions(Protocol):
 
     def end(self, cookie: str) -> None: ...
 
+    def ended(self, cookie: str) -> bool:
+        """Whether this process ended it lately: known without the store, for what is asked often."""
+        ...
+
+
+@dataclass
+class LatelyEnded:
+    """Hashes of sessions that were ended, for as long as something that still runs may not have noticed."""
+
+    clock: Callable[[], float] = time.monotonic
+    _at: dict[str, float] = field(default_factory=dict)
+
+    def add(self, id_hash: str) -> None:
+        now = self.clock()
+        self._at = {one: at for one, at in self._at.items() if now - at < LATELY_S} | {id_hash: now}
+
+    def __contains__(self, id_hash: str) -> bool:
+        return id_hash in self._at
+
 
 class StoreSessions:
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lately = LatelyEnded()
 
     def begin(self, person: str, method: Method, groups: tuple[str, ...] = ()) -> str:
         cookie = secrets.token_urlsafe(32)
@@ -71,6 +94,10 @@ class StoreSessions:
     def end(self, cookie: str) -> None:
         with self._store.transaction() as tx:
             tx.run("end_session", id_hash=_hash(cookie))
+        self._lately.add(_hash(cookie))
+
+    def ended(self, cookie: str) -> bool:
+        return _hash(cookie) in self._lately
 
 
 def _hash(cookie: str) -> str:
@@ -102,3 +129,6 @@ class MemorySessions:
 
     def end(self, cookie: str) -> None:
         self.held.pop(cookie, None)
+
+    def ended(self, cookie: str) -> bool:
+        return cookie not in self.held

@@ -30,8 +30,28 @@ class Fact:
     code: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person is to a proposal: all that the card says differently to different people."""
+
+    may: bool = False
+    decided: bool = False
+    barred: str = ""
+
+
+def standing(proposal: Mapping[str, Any] | None, person: Person) -> Standing:
+    if proposal is None:
+        return Standing()
+    decisions = proposal["approval"]["decisions"] if proposal["approval"] else ()
+    return Standing(
+        may=person.name in proposal["approvers"],
+        decided=any(one["person"] == person.name for one in decisions),
+        barred=barred(proposal, person),
+    )
+
+
 def card(
-    whole: Mapping[str, Any], advice: Mapping[str, Any], person: Person, paused: Mapping[str, Any] | None
+    whole: Mapping[str, Any], advice: Mapping[str, Any], by: Standing, paused: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """The decision card. advice: what the check that gave the parameters measured. None: nothing is proposed."""
     proposal = whole["proposal"]
@@ -39,21 +59,20 @@ def card(
         return None
     approval = proposal["approval"]
     waits = approval is not None and approval["state"] in WAITING
-    decided = approval is not None and any(one["person"] == person.name for one in approval["decisions"])
     return {
         "proposal": proposal,
         "approval": approval,
         "waits": waits,
-        "may": person.name in proposal["approvers"],
-        "decided": decided,
-        "barred": barred(proposal, person),
+        "may": by.may,
+        "decided": by.decided,
+        "barred": by.barred,
         "paused": paused,
         "facts": facts(proposal, advice),
         "findings": [one for one in proposal["findings"] if one["level"] != "refuse"],
         "hides": hides(proposal["command"]) or hides(proposal["rollback"]),
         # While this stays the same the card stays as it is under the reader's hands.
         "key": f"{proposal['digest']} {approval['state'] if approval else 'none'} "
-        f"{len(approval['decisions']) if approval else 0} {waits and not decided} {paused is not None}",
+        f"{len(approval['decisions']) if approval else 0} {waits and not by.decided} {paused is not None}",
     }
 
 

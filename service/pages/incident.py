@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from agent.expression import signal_of
-from agent.incident import OPEN_STATES, ExecutionState, IncidentState, Milestone, Working
+from agent.incident import OPEN_STATES, ExecutionState, IncidentState, Milestone
 from guardrails.audit import seal
 from guardrails.canonical import UnusableDocument
 from service import view
 from service.loops import audit_row
-from service.pages import chart, decision, sentence
+from service.pages import chart, decision, sentence, similar
 from service.pages.graph import graph
 from service.pages.text import moment, shown
 from service.routes.incidents import titles
@@ -41,18 +41,36 @@ BUILD_PHASES = (
 """Phases of CREATE INDEX CONCURRENTLY as pg_stat_progress_create_index names them (first words), and ours."""
 
 
-def read(tx: Transaction, held: Context, incident: Incident, person: Person) -> dict[str, Any]:
-    """Everything the templates of one incident need.
+PARTS = (
+    "head", "progress", "decision", "verification", "evidence", "checks", "why", "timeline", "similar", "hidden",
+    "alerts",
+)  # fmt: skip
+"""Templates that change with an event."""
 
-    What is the same for everybody is put together once for the many pages that one event makes ask.
-    """
+
+def read(tx: Transaction, held: Context, incident: Incident, person: Person) -> dict[str, Any]:
+    """Everything the templates of one incident need."""
+    values = together(tx, held, incident)
+    return as_seen(values, standing(values, person))
+
+
+def together(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any]:
+    """What is the same for everybody; put together once for the many pages that one event makes ask."""
     latest = (tx.one("latest_audit_of", incident=incident.id) or {}).get("id") or 0
     key = ("incident", incident.id, incident.version, latest)
     shared: dict[str, Any] = held.recent.get(key, SHARED_AGE_S, lambda: _shared(tx, held, incident))
     control = tx.one("control")
     paused = control if control is not None and control["paused"] else None
-    card = decision.card(shared["incident"], shared["advice"], person, paused)
-    return {**shared, "card": card, "paused": paused, "version": latest}
+    return {**shared, "paused": paused, "version": latest}
+
+
+def standing(values: Mapping[str, Any], person: Person) -> decision.Standing:
+    """All that the page says differently to different people, but for the token of its forms."""
+    return decision.standing(values["incident"]["proposal"], person)
+
+
+def as_seen(values: Mapping[str, Any], by: decision.Standing) -> dict[str, Any]:
+    return {**values, "card": decision.card(values["incident"], values["advice"], by, values["paused"])}
 
 
 def _shared(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any]:
@@ -60,7 +78,7 @@ def _shared(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any
     return arrange(whole) | {
         "advice": _advice(tx, held, incident, whole["proposal"]),
         "graph": graph(whole, held.ports.configuration.graph),
-        "similar": similar(tx, incident),
+        "similar": similar.remembered(tx, held.ports, incident),
         "told": told(whole),
         "sealed": sealed(tx, incident),
         "revisions": [{**row, "created_at": row["created_at"].isoformat()}
@@ -83,7 +101,7 @@ def revision(tx: Transaction, held: Context, incident: Incident, person: Person,
     revisions = tx.all("proposal_revisions", incident=incident.id)
     return {
         "incident": view.brief(incident),
-        "card": decision.card({"proposal": found}, advice, person, None),
+        "card": decision.card({"proposal": found}, advice, decision.standing(found, person), None),
         "newest": revisions[0]["revision"],
     }
 
@@ -207,7 +225,6 @@ def running(whole: Mapping[str, Any]) -> dict[str, Any] | None:
 CHANGES_BEFORE = timedelta(hours=1)
 CHANGES_AFTER = timedelta(minutes=5)
 MOST_CHANGES = 20
-MOST_SIMILAR = 4
 MOST_SEALS = 1000
 
 
@@ -216,31 +233,6 @@ def changes(tx: Transaction, incident: Incident) -> list[dict[str, Any]]:
     began = incident.milestones.get(Milestone.IMPACT_START, incident.opened_at)
     rows = tx.all("changes_between", start=began - CHANGES_BEFORE, end=began + CHANGES_AFTER)
     return [{**row, "at": row["at"].isoformat()} for row in rows[-MOST_CHANGES:]]
-
-
-def similar(tx: Transaction, incident: Incident) -> list[dict[str, Any]]:
-    """Earlier incidents of the same alert or cause, with the checks that said yes on the way to it."""
-    conclusion = incident.working.conclusion
-    rows = tx.all(
-        "similar_incidents", incident=incident.id, alertname=incident.alertname or None, service=incident.service,
-        cause=conclusion.cause if conclusion else None, limit=MOST_SIMILAR,
-    )  # fmt: skip
-    return [_similar(row) for row in rows]
-
-
-def _similar(row: Mapping[str, Any]) -> dict[str, Any]:
-    working = Working.from_data(row["working"])
-    shared = (("same_alert", "alert"), ("same_service", "service"), ("same_cause", "cause"))
-    return {
-        "id": f"INC-{row['id']}",
-        "title": row["title"],
-        "cause": working.conclusion.title if working.conclusion else row["cause"].replace("_", " "),
-        "outcome": row["outcome"],
-        "opened_at": row["opened_at"].isoformat(),
-        "seconds": row["seconds"],
-        "checks": [name for name, answer in working.answered.items() if answer.status == "yes"],
-        "same": [name for column, name in shared if row[column]],
-    }
 
 
 def told(whole: Mapping[str, Any]) -> list[dict[str, Any]]:

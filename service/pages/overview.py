@@ -87,11 +87,30 @@ def read(tx: Transaction, held: Context, person: Person, asked: Asked) -> dict[s
     return {**live(tx, held, person), **counted(tx, held, asked)}
 
 
+PARTS = ("notices", "waiting", "active", "over")
+"""Templates that change with an event."""
+
+
 def live(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     """What changes with each event."""
+    values = together(tx, held)
+    return as_seen(values, standing(values, person))
+
+
+def standing(values: Mapping[str, Any], person: Person) -> frozenset[str]:
+    """All that the page says differently to different people: the keys of what waits for this person."""
+    return frozenset(one["id"] for one in values["waiting"] if person.name in one["approvers"])
+
+
+def as_seen(values: Mapping[str, Any], mine: frozenset[str]) -> dict[str, Any]:
+    return {**values, "waiting": [{**one, "may": one["id"] in mine} for one in values["waiting"]]}
+
+
+def together(tx: Transaction, held: Context) -> dict[str, Any]:
+    """What is the same for everybody."""
     active = tx.all("incidents", states=sorted(map(str, OPEN_STATES)), before=None, limit=LISTED)
     now = tx.now()
-    lines = [_line(tx, held, row, person, now) for row in active]
+    lines = [_line(tx, held, row, now) for row in active]
     control = tx.one("control")
     quarantined = len(tx.all("quarantined", limit=QUARANTINE_LISTED))
     over = tx.all("incidents", states=sorted(set(IncidentState) - OPEN_STATES), before=None, limit=LISTED_OVER)
@@ -167,7 +186,7 @@ def line(row: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person, now: datetime) -> dict[str, Any]:
+def _line(tx: Transaction, held: Context, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     incident = incident_from_row(dict(row))
     proposal = None
     if incident.state is IncidentState.AWAITING_APPROVAL:
@@ -184,7 +203,7 @@ def _line(tx: Transaction, held: Context, row: Mapping[str, Any], person: Person
         "heading": sentence.heading(said),
         "badge": sentence.badge(brief["state"], brief["outcome"], percent),
         "left_s": approval["seconds_left"] if approval else None,
-        "may": proposal is not None and person.name in proposal["approvers"],
+        "approvers": proposal["approvers"] if proposal else (),
         "age_s": max(0.0, (now - incident.opened_at).total_seconds()),
     }
 

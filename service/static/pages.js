@@ -174,7 +174,10 @@
   };
   const remember = () => parts(main).forEach((part) => served.set(part.dataset.part, signature(part)));
 
+  // What many pages are sent alike holds nobody's token; it is this page's own.
+  const token = one(".me [name=csrf]")?.value ?? "";
   const swap = (fresh) => {
+    for (const field of all("[name=csrf]", fresh)) field.setAttribute("value", token);
     const anchor = one("#decision:not([hidden])", main);
     const before = anchor ? anchor.getBoundingClientRect().top : 0;
     for (const part of parts(fresh)) {
@@ -237,6 +240,13 @@
       lost = false;
       main.dataset.version = "";
       if (news) refresh();
+    });
+    source.addEventListener("parts", (event) => {
+      lost = false;
+      main.dataset.version = "";
+      poll(0);
+      swap(new DOMParser().parseFromString(JSON.parse(event.data).html, "text/html"));
+      say("");
     });
     source.addEventListener("away", () => { lost = true; say("Not up to date: the store does not answer"); poll(5000); });
     source.addEventListener("error", () => {

@@ -159,19 +159,16 @@ class MemoryTransaction:
     def _changes_between(self, start: datetime, end: datetime) -> list[Row]:
         return [row for row in self.tables["change"] if start <= row["at"] <= end]
 
-    def _similar_incidents(
-        self, incident: int, alertname: str | None, service: str | None, cause: str | None, limit: int
+    def _cases_near(
+        self, incident: int, alertname: str, service: str | None, cause: str | None, limit: int
     ) -> list[Row]:
-        found = []
-        for row in self.tables["incident"]:
-            conclusion = row["working"].get("conclusion")
-            if conclusion is None or row["id"] >= incident or row["state"] not in {"resolved", "closed"}:
-                continue
-            same = {"same_alert": row["labels"].get("alertname") == alertname,
-                    "same_service": row["service"] == service, "same_cause": conclusion["cause"] == cause}  # fmt: skip
-            if same["same_alert"] or same["same_cause"]:
-                found.append({**row, **same, "cause": conclusion["cause"], "seconds": None})
-        return found[:limit]
+        rows = [row for row in self.tables["past_case"] if row["incident_id"] != incident]
+        near = [row for row in rows if row["alertname"] == alertname or row["service"] == service
+                or row["cause"] == cause]  # fmt: skip
+        return near[:limit]
+
+    def _lessons_about(self, causes: list[str]) -> list[Row]:
+        return [row for row in self.tables["lesson"] if row["body"]["claim"]["cause"] in causes]
 
     def _seals_of(self, incident: int, limit: int) -> list[Row]:
         rows = [row for row in self._of("audit", incident_id=incident) if row["seq"] is not None]
@@ -279,16 +276,17 @@ class MemoryTransaction:
 
 TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
           "postmortem", "postmortem_edit", "control", "quarantined", "process", "change", "skill_count",
-          "api_token")  # fmt: skip
+          "api_token", "past_case", "lesson")  # fmt: skip
 
 
 @dataclass
 class MemoryStore:
-    """away: it does not answer."""
+    """away: it does not answer. transactions: how many were begun."""
 
     tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
     at: datetime = NOW
     away: bool = False
+    transactions: int = 0
 
     def as_store(self) -> Store:
         return cast("Store", self)
@@ -297,6 +295,7 @@ class MemoryStore:
     def transaction(self) -> Iterator[MemoryTransaction]:
         if self.away:
             raise Unreachable("store", "connection refused on db.internal:5432")
+        self.transactions += 1
         yield MemoryTransaction(self.tables, self.at)
 
     def add(self, table: str, **row: Any) -> Row:

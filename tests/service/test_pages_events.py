@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
+import orjson
+from fastapi import Request
+
 from service.app import create
-from service.routes.events import follow
+from service.identity import Person
+from service.pages import incident, overview
+from service.routes.events import follow, reader
 from tests.service.pages_browser import Browser
 from tests.service.pages_examples import context, story
 
@@ -13,65 +19,179 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from service.context import Context
+    from service.routes.events import Reader
+    from tests.service.memory_store import MemoryStore
 
 
-async def _known() -> bool:
-    return True
+ADA = Person("Ada", frozenset({"approver"}))
+VERA = Person("Vera", frozenset({"viewer"}))
 
 
-async def _next(events: AsyncIterator[str]) -> str:
-    return await asyncio.wait_for(anext(events), 20)
+def _as(person: Person) -> Reader:
+    async def who() -> Person | None:
+        return person
+
+    return who
 
 
-def test_a_change_is_told_with_the_version_that_a_page_served_now_would_have(tmp_path: Path) -> None:
+async def _next(events: AsyncIterator[bytes]) -> str:
+    return (await asyncio.wait_for(anext(events), 20)).decode()
+
+
+def _parts(told: str) -> dict[str, Any]:
+    head, _, data = told.partition("\ndata: ")
+    assert head == "event: parts"
+    found: dict[str, Any] = orjson.loads(data)
+    return found
+
+
+def noted(store: MemoryStore, number: int, note: str, incident: int = 1) -> None:
+    store.add("audit", id=number, at=store.at, incident_id=incident, actor="worker", action="CheckAnswered", seq=None,
+              hash=None, data={"note": note, "from": None, "to": None})  # fmt: skip
+
+
+def test_a_stream_begins_with_the_version_that_a_page_served_now_would_have(tmp_path: Path) -> None:
+    held = context(story("awaiting_approval"), tmp_path)
+
+    async def listen() -> str:
+        return await _next(follow(held, 1, _as(ADA)))
+
+    assert asyncio.run(listen()).endswith('event: changed\ndata: {"version": 4}\n\n')
+
+
+def test_after_a_change_only_the_parts_that_changed_are_sent(tmp_path: Path) -> None:
+    store = story("awaiting_approval")
+    held = context(store, tmp_path)
+
+    async def listen() -> list[dict[str, Any]]:
+        held.broadcast.bind(asyncio.get_running_loop())
+        events = follow(held, 1, _as(ADA))
+        await _next(events)
+        told = []
+        for number, changed in ((9, 1), (10, 2), (11, 1)):
+            noted(store, number, f"note {number}", changed)
+            held.broadcast.tell(str(changed))
+            if changed == 1:
+                told.append(_parts(await _next(events)))
+        return told
+
+    first, second = asyncio.run(listen())
+    assert first["version"] == 9
+    assert all(f'data-part="{name}"' in first["html"] for name in incident.PARTS)
+    assert second["version"] == 11
+    assert "note 11" in second["html"]
+    assert re.findall(r'data-part="(\w+)"', second["html"]) == ["timeline"]
+
+
+def test_what_is_sent_to_many_is_read_and_rendered_once_and_is_the_same_bytes(tmp_path: Path) -> None:
+    store = story("awaiting_approval")
+    held = context(store, tmp_path)
+
+    async def listen() -> list[bytes]:
+        held.broadcast.bind(asyncio.get_running_loop())
+        streams = [follow(held, 1, _as(ADA)) for _ in range(5)]
+        for events in streams:
+            await _next(events)
+        before = store.transactions
+        held.broadcast.tell("1")
+        told = await asyncio.gather(*(anext(events) for events in streams))
+        assert store.transactions == before + 1
+        return told
+
+    assert len({id(one) for one in asyncio.run(listen())}) == 1
+
+
+def test_each_person_is_sent_what_they_may_do_and_nobody_a_token_of_a_form(tmp_path: Path) -> None:
     store = story("awaiting_approval")
     held = context(store, tmp_path)
 
     async def listen() -> list[str]:
         held.broadcast.bind(asyncio.get_running_loop())
-        events = follow(held, 1, _known)
-        told = [await _next(events)]
-        store.add("audit", id=9, incident_id=1)
-        store.add("audit", id=10, incident_id=2)
-        held.broadcast.tell("2")
+        streams = [follow(held, number, _as(person)) for number in (1, None) for person in (ADA, VERA)]
+        for events in streams:
+            await _next(events)
         held.broadcast.tell("1")
-        told.append(await _next(events))
-        return told
+        return [_parts(await _next(events))["html"] for events in streams]
 
-    first, second = asyncio.run(listen())
-    assert first.endswith('event: changed\ndata: {"version": 4}\n\n')
-    assert second == 'event: changed\ndata: {"version": 9}\n\n'
+    ada, vera, adas, veras = asyncio.run(listen())
+    assert 'id="approve"' in ada
+    assert 'id="approve"' not in vera
+    assert "Waits for you" in adas
+    assert "Waits for you" not in veras
+    assert set(re.findall(r'name="csrf" value="(.*?)"', ada)) == {""}
+    assert "Ada" not in re.sub(r"of Ada, Bob must", "", vera)
+
+
+def test_a_change_of_everything_reaches_each_page(tmp_path: Path) -> None:
+    store = story("awaiting_approval")
+    held = context(store, tmp_path)
+
+    async def listen() -> str:
+        held.broadcast.bind(asyncio.get_running_loop())
+        events = follow(held, 1, _as(ADA))
+        await _next(events)
+        store.tables["control"] = [{"paused": True, "reason": "a freeze", "person": "Bob", "at": store.at}]
+        held.broadcast.tell("")
+        return _parts(await _next(events))["html"]
+
+    assert "Paused by Bob" in asyncio.run(listen())
 
 
 def test_silence_is_a_heartbeat_and_a_session_that_ended_is_the_end(tmp_path: Path) -> None:
     held = context(story("awaiting_approval"), tmp_path)
-    known = [True]
+    known = [ADA]
 
     async def listen() -> list[str]:
-        async def still() -> bool:
-            return known[0]
+        async def who() -> Person | None:
+            return known[0] if known else None
 
-        events = follow(held, 1, still, heartbeat_s=0.01)
+        events = follow(held, 1, who, heartbeat_s=0.01)
         told = [await _next(events), await _next(events)]
-        known[0] = False
-        told += [one async for one in events]
+        known.clear()
+        told += [one.decode() async for one in events]
         return told
 
     told = asyncio.run(listen())
     assert told[1] == ": still here\n\n"
     assert all(one.startswith(":") for one in told[1:])
-    assert held.broadcast._waiting == set()
+    assert held.broadcast.followed == set()
+
+
+def test_after_a_logout_nothing_more_is_sent(tmp_path: Path) -> None:
+    held = context(story("awaiting_approval"), tmp_path)
+    cookie = held.sessions.begin("Ada", "token")
+    request = Request({"type": "http", "headers": [(b"cookie", f"stanch_session={cookie}".encode())]})
+
+    async def listen() -> list[bytes]:
+        held.broadcast.bind(asyncio.get_running_loop())
+        events = follow(held, 1, reader(request, held, ADA))
+        told = [await anext(events)]
+        held.sessions.end(cookie)
+        held.broadcast.tell("1")
+        return told + [one async for one in events]
+
+    assert len(asyncio.run(listen())) == 1
 
 
 def test_a_store_that_is_away_is_told_and_nothing_breaks(tmp_path: Path) -> None:
     store = story("awaiting_approval")
-    store.away = True
     held = context(store, tmp_path)
 
-    async def listen() -> str:
-        return await _next(follow(held, 1, _known))
+    async def listen() -> list[str]:
+        held.broadcast.bind(asyncio.get_running_loop())
+        store.away = True
+        events = follow(held, 1, _as(ADA))
+        told = [await _next(events)]
+        for away in (True, False):
+            store.away = away
+            held.broadcast.tell("1")
+            told.append(await _next(events))
+        return told
 
-    assert "event: away" in asyncio.run(listen())
+    first, second, third = asyncio.run(listen())
+    assert "event: away" in first
+    assert "event: away" in second
+    assert "event: parts" in third
 
 
 def test_any_change_reaches_the_overview(tmp_path: Path) -> None:
@@ -79,12 +199,12 @@ def test_any_change_reaches_the_overview(tmp_path: Path) -> None:
 
     async def listen() -> str:
         held.broadcast.bind(asyncio.get_running_loop())
-        events = follow(held, None, _known)
+        events = follow(held, None, _as(ADA))
         await _next(events)
         held.broadcast.tell("77")
         return await _next(events)
 
-    assert "event: changed" in asyncio.run(listen())
+    assert all(f'data-part="{name}"' in _parts(asyncio.run(listen()))["html"] for name in overview.PARTS)
 
 
 def test_a_client_that_goes_away_ends_its_stream(tmp_path: Path) -> None:
@@ -93,7 +213,7 @@ def test_a_client_that_goes_away_ends_its_stream(tmp_path: Path) -> None:
     sent = asyncio.run(_stream_until_first_event(held, cookie))
     assert sent[0]["status"] == 200
     assert (b"content-type", b"text/event-stream; charset=utf-8") in sent[0]["headers"]
-    assert held.broadcast._waiting == set()
+    assert held.broadcast.followed == set()
 
 
 async def _stream_until_first_event(held: Context, cookie: str) -> list[dict[str, Any]]:
