@@ -5,12 +5,11 @@ Pure values. A case comes from a recording or from the generator over recordings
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 a recording's format is read from the hints
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agent.runbook.skill import Check
 
 MECHANISMS: Mapping[str, str] = {

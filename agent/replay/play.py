@@ -29,6 +29,7 @@ from agent.replay.case import HARMLESS, Said, question
 from agent.replay.utility import CAP_S, HAND_OVER_S, utility
 from agent.runbook.match import pick
 from agent.runbook.parameters import MissingEvidence, gathered
+from agent.runbook.remedy import fitting
 from agent.runbook.skill import NONE_OF_THESE
 from guardrails.action import UnknownAction, action_from_params, action_to_params, parameters_of, render
 
@@ -154,7 +155,7 @@ class _Replay:
             case "check":
                 self._ask(step.args["check"])
             case "propose":
-                self._propose(next(fix for fix in self.skill.remediations if fix.id == step.args["remediation"]))
+                self._propose(step.args["remediation"])
             case "open_approval":
                 self._after(0.0, ApprovalOpened("replay"))
                 self._after(0.0, ApprovalGranted(("replay",), "replay"))
@@ -172,12 +173,13 @@ class _Replay:
         said = answer(self.case, question(check), self.now_s)
         self.known[name] = said.data
         at_s = self.now_s + said.seconds
-        self.trace.append(Asked(name, at_s, said.status, said.summary))
-        self._after(said.seconds, CheckAnswered(name, Answered(said.status, said.summary, len(self.trace))))
+        status = said.status if check.predicate is None else check.predicate.status(said.status, said.data)
+        self.trace.append(Asked(name, at_s, status, said.summary))
+        self._after(said.seconds, CheckAnswered(name, Answered(status, said.summary, len(self.trace))))
 
-    def _propose(self, remedy: Remediation) -> None:
+    def _propose(self, remediation: str) -> None:
         try:
-            self.action = _action(remedy, self.known)
+            self.action = _action(fitting(self.skill, remediation, self.known), self.known)
             command = render(self.action, "replay").command
         except (UnknownAction, MissingEvidence) as error:
             self.action = None
