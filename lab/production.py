@@ -51,14 +51,23 @@ class Scale:
 class Production:
     """Everything of one lab, in one folder; leave it as a context manager and nothing is left running.
 
-    progress: one line a thing that happens. Raises ServerFailed from start().
+    progress: one line a thing that happens. with_stanch: False leaves its store, broker and processes out; whoever asks
+    for that listens on `port` in their place. Raises ServerFailed from start().
     """
 
     def __init__(
-        self, place: Path, *, cache: Path, scale: Scale, progress: Callable[[str], None], port: int | None = None
+        self,
+        place: Path,
+        *,
+        cache: Path,
+        scale: Scale,
+        progress: Callable[[str], None],
+        port: int | None = None,
+        with_stanch: bool = True,
     ) -> None:
         self.place = place
         self.scale = scale
+        self._with_stanch = with_stanch
         self._progress = progress
         self._cache = cache
         self.group = ProcessGroup(place / "run", progress)
@@ -167,11 +176,9 @@ class Production:
     def start_servers(self) -> None:
         """Store, broker and target side by side."""
         with ThreadPoolExecutor() as starts:
-            waits = [
-                starts.submit(self.stack.start_store),
-                starts.submit(self.stack.broker.start),
-                starts.submit(self._start_target),
-            ]
+            waits = [starts.submit(self._start_target)]
+            if self._with_stanch:
+                waits += [starts.submit(self.stack.start_store), starts.submit(self.stack.broker.start)]
             for each in waits:
                 each.result()
 
@@ -223,8 +230,9 @@ class Production:
                 starts.submit(self._alertmanager.start),
                 starts.submit(self._prometheus.start),
                 starts.submit(self._shop.start),
-                starts.submit(self.stack.start_processes),
             ]
+            if self._with_stanch:
+                waits.append(starts.submit(self.stack.start_processes))
             for each in waits:
                 each.result()
         self._shop.start_load()
