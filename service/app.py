@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from connectors.unreachable import Unreachable
 from service import hooks, identity, integrations, loops, notices, proxy, refusals, wiring
 from service.broadcast import Broadcast
 from service.context import Context
+from service.http_protocol import guarded
 from service.pages.compression import Compressed
 from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
 from service.routes.webhooks.direct import Direct
@@ -197,20 +199,24 @@ def _start_loops(held: Context, stop: threading.Event) -> None:
     loops.Listener(dsn, {"stanch_step": stepped, "stanch_incident": held.broadcast.tell}, stop).start()
 
 
-def serve(settings: Settings) -> int:
-    """`stanch serve`: until a signal. Raises UnusableSettings."""
-    app = create(build_context(settings))
-    config = uvicorn.Config(
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the application is put on its socket."""
+    refused = app.state.context.doors.refusals.count
+    return uvicorn.Config(
         app,
         host=settings.bind_host,
         port=settings.bind_port,
+        http=guarded(partial(refused, "connection")),
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
-        h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+
+
+def serve(settings: Settings) -> int:
+    """`stanch serve`: until a signal. Raises UnusableSettings."""
+    server = uvicorn.Server(server_config(create(build_context(settings)), settings))
     log.info("ready", process="serve", url=settings.public_url)
     server.run()
     return 0 if server.started else 2
