@@ -116,6 +116,13 @@ class AlertsResolved:
 
 
 @dataclass(frozen=True, slots=True)
+class SiblingsSwept:
+    """After a verified fix somebody looked where else the same is wrong. summary: what was found, in a sentence."""
+
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class PostmortemWritten:
     path: str
 
@@ -157,6 +164,7 @@ Event = (
     | VerificationSampled
     | RollbackAuthorised
     | AlertsResolved
+    | SiblingsSwept
     | PostmortemWritten
     | StepFailed
     | HumanAsked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,12 +81,52 @@ class Milestone(StrEnum):
 class Answered:
     """What a check said, in short; the whole of it is the evidence row it names.
 
-    status: yes | no | not_visible | note. evidence: id of the row, None when the check could not run.
+    status: yes | no | not_visible | note. evidence: id of the row, None when the check could not run. result: hash of
+    what it said without what changes by itself (agent.brain.loops.result_hash); empty: nobody worked it out.
     """
 
     status: str
     summary: str
     evidence: int | None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing that was tried, and what came of it: what loops are recognised by.
+
+    tool and args say what (args canonical), result is a hash, look which look at the incident it belongs to, at_s when,
+    in epoch seconds. entropy_bits: of the beliefs afterwards; None where it could not move them.
+    """
+
+    tool: str
+    args: str
+    result: str
+    look: int
+    at_s: float
+    entropy_bits: float | None = None
+
+    @property
+    def asked(self) -> str:
+        return f"{self.tool}:{self.args}"
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """An action that is under way; checks under way are Working.pending. id: of the proposal, approval or execution."""
+
+    kind: Literal["proposal", "approval", "execution", "rollback"]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNote:
+    """What became of one approval. persons: who decided."""
+
+    id: str
+    revision: int
+    state: str
+    persons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +143,12 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """Typed state of one investigation. beliefs sum to 1; pending holds checks that are under way."""
+    """Typed state of one investigation, kept outside any transcript.
+
+    beliefs sum to 1; pending holds checks that are under way, in_flight what else is. look: 1, and one more each time a
+    person asks for another. calls: what was tried, the newest last, over all looks; barred_calls: of them, what is not
+    tried again, since it came to the same end again and again.
+    """
 
     beliefs: Mapping[str, float] = field(default_factory=dict)
     answered: Mapping[str, Answered] = field(default_factory=dict)
@@ -113,6 +158,11 @@ class Working:
     refused: tuple[str, ...] = ()
     barred: tuple[str, ...] = ()
     why: str = ""
+    look: int = 1
+    calls: tuple[Call, ...] = ()
+    barred_calls: tuple[str, ...] = ()
+    in_flight: tuple[InFlight, ...] = ()
+    approvals: tuple[ApprovalNote, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -129,6 +179,13 @@ class Working:
             refused=tuple(data.get("refused", ())),
             barred=tuple(data.get("barred", ())),
             why=data.get("why", ""),
+            look=data.get("look", 1),
+            calls=tuple(Call(**row) for row in data.get("calls", ())),
+            barred_calls=tuple(data.get("barred_calls", ())),
+            in_flight=tuple(InFlight(**row) for row in data.get("in_flight", ())),
+            approvals=tuple(
+                ApprovalNote(**{**row, "persons": tuple(row["persons"])}) for row in data.get("approvals", ())
+            ),
         )
 
 

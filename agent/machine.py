@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from agent.brain import beliefs as belief
+from agent.brain import loops
 from agent.brain.choose import Ask, Conclude, GiveUp, Wait, next_move
 from agent.events import (
     AlertsResolved,
@@ -28,6 +29,7 @@ from agent.events import (
     ProposalRefused,
     RevisionAsked,
     RollbackAuthorised,
+    SiblingsSwept,
     StepFailed,
     Triaged,
     VerificationSampled,
@@ -35,6 +37,7 @@ from agent.events import (
 from agent.incident import (
     Answered,
     ApprovalState,
+    Call,
     ExecutionState,
     Incident,
     IncidentState,
@@ -43,6 +46,7 @@ from agent.incident import (
     Outcome,
     Working,
 )
+from agent.memory.working import followed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,6 +153,10 @@ def decide(incident: Incident, skill: Skill | None, event: Event, now: datetime)
 
     Raises IllegalTransition when the state cannot take the event.
     """
+    return _remembered(incident, skill, event, _came_of(incident, skill, event, now), now)
+
+
+def _came_of(incident: Incident, skill: Skill | None, event: Event, now: datetime) -> Decision:
     match event:
         case Triaged():
             return _triaged(incident, skill, event)
@@ -164,8 +172,8 @@ def decide(incident: Incident, skill: Skill | None, event: Event, now: datetime)
             return _verified(incident, event, now)
         case AlertsResolved():
             return _alerts_resolved(incident, now)
-        case PostmortemWritten():
-            return _written(incident, event, now)
+        case SiblingsSwept() | PostmortemWritten():
+            return _told(incident, event, now)
         case HumanAsked() | HumanClosed():
             return _human(incident, skill, event, now)
         case _:
@@ -184,6 +192,57 @@ def _to(incident: Incident, state: IncidentState, **changes: Any) -> Incident:
 def _needs_human(incident: Incident, why: str, outcome: Outcome | None, *steps: Step) -> Decision:
     working = replace(incident.working, why=why)
     return Decision(_to(incident, _I.NEEDS_HUMAN, outcome=outcome, working=working), steps, why)
+
+
+# --- What is remembered of each step, and going round in circles ------------------------------------------------
+
+
+def _remembered(incident: Incident, skill: Skill | None, event: Event, decision: Decision, now: datetime) -> Decision:
+    """The decision with what it puts under way noted, and stopped where it goes round in circles."""
+    after = decision.incident
+    after = replace(after, working=followed(after.working, event, after.state))
+    decision = replace(decision, incident=after)
+    tried = _tried(incident, skill, event, now)
+    if tried is None or (after.state is not _I.NEEDS_HUMAN and tried.tool != "edit"):
+        return decision  # what is being rolled back is counted at the end of that
+    working = loops.made(after.working, tried)
+    match loops.judged(working.calls):
+        case None:
+            return replace(decision, incident=replace(after, working=working))
+        case loops.Replan(barred, _):
+            working = replace(working, barred_calls=tuple(sorted({*working.barred_calls, barred})))
+            return replace(decision, incident=replace(after, working=working))
+        case loops.End(why):
+            told = f"{working.why}; {why}" if working.why and after.state is _I.NEEDS_HUMAN else why
+            outcome = after.outcome if after.state is _I.NEEDS_HUMAN else Outcome.INCONCLUSIVE
+            return _needs_human(replace(after, working=working), told, outcome, _postmortem())
+
+
+def _tried(incident: Incident, skill: Skill | None, event: Event, now: datetime) -> Call | None:
+    """The attempt that an event is the end of, None when it is none: a fix that came to nothing, an edit."""
+    match event:
+        case ProposalRefused(reasons):
+            came_to = loops.result_hash("refused", reasons)
+        case StepFailed("propose" | "open_approval" as kind, error):
+            came_to = loops.result_of(Answered(kind, error, None))
+        case ApprovalDenied() | ApprovalExpired():
+            came_to = type(event).__name__
+        case ExecutionEnded("run", "failed" | "aborted" as status):
+            came_to = status
+        case ExecutionEnded("rollback") | StepFailed("authorise_rollback"):
+            came_to = str(Outcome.REGRESSED)
+        case VerificationSampled("not_recovered" | "regressed" as verdict):
+            came_to = verdict
+        case RevisionAsked(_, params, _):
+            args = loops.canonical(params)
+            return Call("edit", args, str(incident.working.revision), incident.working.look, now.timestamp())
+        case _:
+            return None
+    conclusion = incident.working.conclusion
+    remedy = None if skill is None or conclusion is None else skill.remedy(conclusion.cause)
+    if remedy is None:
+        return None
+    return Call("propose", remedy.id, came_to, incident.working.look, now.timestamp())
 
 
 # --- Triage and investigation ------------------------------------------------------------------------------------
@@ -238,6 +297,15 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
         pending=tuple(check for check in working.pending if check != name),
         beliefs=belief.posterior(skill, answered),
     )
+    working = loops.checked(skill, working, name, now.timestamp())
+    match loops.judged(working.calls):
+        case loops.End(why):
+            circled = replace(incident, working=replace(working, pending=()))
+            return _needs_human(circled, why, Outcome.INCONCLUSIVE, _postmortem())
+        case loops.Replan(barred, _):
+            working = replace(working, barred_calls=tuple(sorted({*working.barred_calls, barred})))
+        case None:
+            pass
     moved = _move(replace(incident, working=working), skill)
     if moved.incident.working.conclusion and not incident.working.conclusion:
         moved = replace(moved, incident=moved.incident.reached(Milestone.DIAGNOSED, now))
@@ -254,16 +322,19 @@ _WAITED_FOR: Mapping[IncidentState, frozenset[str]] = {
     _I.INVESTIGATING: frozenset({"propose", "open_approval"}),
     _I.EXECUTING: frozenset({"execute"}),
     _I.VERIFYING: frozenset({"verify", "authorise_rollback"}),
+    _I.RESOLVED: frozenset({"sibling_sweep"}),
 }
 """Steps without which an incident in this state stands still. Any other that fails is late, or not worth a stop."""
 
 
 def _step_failed(incident: Incident, event: StepFailed) -> Decision:
-    if event.kind in {"attribute", "postmortem"}:
+    if event.kind in {"attribute", "postmortem", "remember"}:
         return Decision(incident, (), f"{event.kind} gave up: {event.error}")
     if event.kind not in _WAITED_FOR.get(incident.state, frozenset()):
         raise IllegalTransition(f"{incident.key} is {incident.state}: a failed {event.kind} changes nothing")
     match event.kind:
+        case "sibling_sweep":  # what else is broken is worth a look, not a delay
+            return Decision(incident, (_postmortem(),), f"sibling_sweep gave up: {event.error}")
         case "execute":
             why = f"nobody can say what became of the fix, look at the target: {event.error}"
             return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
@@ -310,6 +381,9 @@ def _act_on(incident: Incident, skill: Skill) -> Decision:
     if incident.mode is Mode.OBSERVE:
         why = f"{found}; {incident.target} is in observe mode, so nothing is proposed"
         return _needs_human(incident, why, Outcome.NO_ACTION, _postmortem())
+    if f"propose:{remedy.id}" in incident.working.barred_calls:
+        why = f"{found}; its fix came to the same end {loops.SAME_BARS} times, so it is not proposed again for now"
+        return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
     return Decision(incident, (Step("propose", "agent", {"remediation": remedy.id}),), found)
 
 
@@ -423,7 +497,7 @@ def _verified(incident: Incident, event: VerificationSampled, now: datetime) -> 
         case "recovered":
             done = incident.reached(Milestone.VERIFIED, now).reached(Milestone.RESOLVED, now)
             resolved = _to(done, _I.RESOLVED, outcome=Outcome.RECOVERED)
-            return Decision(resolved, (_postmortem(),), f"recovered: {event.summary}")
+            return Decision(resolved, (Step("sibling_sweep", "agent"),), f"recovered: {event.summary}")
         case "regressed" if event.rollback_approved:
             return Decision(incident, (Step("authorise_rollback", "api"),), f"regressed: {event.summary}")
         case "regressed" | "not_recovered" | "inconclusive":
@@ -462,11 +536,16 @@ def _alerts_resolved(incident: Incident, now: datetime) -> Decision:
             return Decision(incident, (), note)
 
 
-def _written(incident: Incident, event: PostmortemWritten, now: datetime) -> Decision:
+def _told(incident: Incident, event: SiblingsSwept | PostmortemWritten, now: datetime) -> Decision:
+    """After the sweep the postmortem. Only what is over teaches: a case is made, and lessons are drawn, once closed."""
+    if isinstance(event, SiblingsSwept):
+        _expect(incident, event, _I.RESOLVED)
+        return Decision(incident, (_postmortem(),), event.summary)
     note = f"postmortem written: {event.path}"
+    remember = (Step("remember", "agent"),)
     if incident.state in {_I.RESOLVED, _I.SELF_RESOLVED}:
-        return Decision(_to(incident, _I.CLOSED).reached(Milestone.RESOLVED, now), (), note)
-    return Decision(incident, (), note)
+        return Decision(_to(incident, _I.CLOSED).reached(Milestone.RESOLVED, now), remember, note)
+    return Decision(incident, remember if incident.state is _I.CLOSED else (), note)
 
 
 def _human(incident: Incident, skill: Skill | None, event: HumanAsked | HumanClosed, now: datetime) -> Decision:
@@ -474,9 +553,39 @@ def _human(incident: Incident, skill: Skill | None, event: HumanAsked | HumanClo
     if isinstance(event, HumanClosed):
         outcome = incident.outcome or Outcome.NO_ACTION
         closed = _to(incident, _I.CLOSED, outcome=outcome).reached(Milestone.RESOLVED, now)
-        return Decision(closed, (), f"closed by {event.person}: {event.reason}")
+        return Decision(closed, (_postmortem(),), f"closed by {event.person}: {event.reason}")
     if skill is None:
         raise IllegalTransition(f"{incident.key}: its skill cannot be read, so there is nothing to investigate with")
-    fresh = Working(beliefs=skill.priors(), revision=incident.working.revision)
+    return _another_look(incident, skill, event, now)
+
+
+def _another_look(incident: Incident, skill: Skill, event: HumanAsked, now: datetime) -> Decision:
+    """From the start, but for what said the same again and again: that is not asked once more, its answer stands."""
+    before = incident.working
+    barred = loops.still_barred(before.calls, now.timestamp())
+    stands = {
+        name: answer
+        for name, answer in before.answered.items()
+        if name in skill.checks and loops.question(skill.checks[name]) in barred
+    }
+    fresh = Working(
+        beliefs=belief.posterior(skill, stands) if stands else skill.priors(),
+        answered=stands,
+        revision=before.revision,
+        look=before.look + 1,
+        calls=before.calls,
+        barred_calls=barred,
+        approvals=before.approvals,
+    )
+    for name in stands:  # held back, but wanted: it counts
+        fresh = loops.checked(skill, fresh, name, now.timestamp())
+        verdict = loops.judged(fresh.calls)
+        if isinstance(verdict, loops.End):
+            kept = replace(before, calls=fresh.calls, barred_calls=barred, look=fresh.look)
+            why = f"{verdict.why}; nothing that could be asked has changed, so there is no further look for now"
+            return _needs_human(replace(incident, working=kept), why, incident.outcome)
     again = _to(incident, _I.INVESTIGATING, outcome=None, working=fresh)
-    return replace(_move(again, skill), note=f"{event.person} asked for another look")
+    noted = f"{event.person} asked for another look"
+    held = f"; not asked again, the same {loops.SAME_BARS} times: {', '.join(sorted(stands))}" if stands else ""
+    moved = _move(again, skill)
+    return replace(moved, note=f"{noted}{held} → {moved.note}" if moved.note else noted + held)

@@ -145,6 +145,8 @@ def markdown(post: Mapping[str, Any]) -> str:
     if post["not_visible"]:
         lines += ["", f"Not visible to me: {plain(', '.join(post['not_visible']))}."]
     lines += _fix(post)
+    lines += _siblings(post.get("siblings"))
+    lines += _recalled(post.get("recalled"))
     lines += ["", "## Timeline (UTC)", ""]
     lines += [
         f"- {_clock(row['at'])} {plain(row['actor'])}: {plain(row['note'])}" for row in post["timeline"] if row["note"]
@@ -181,6 +183,30 @@ def _fix(post: Mapping[str, Any]) -> list[str]:
     lines += [f"- {row['phase']}: {row['state']}. {plain(row['detail'])}" for row in post["executions"]]
     if post["verification"]:
         lines += ["", f"Verification on the alert's own expression: {plain(post['verification'])}."]
+    return lines
+
+
+def _siblings(swept: Mapping[str, Any] | None) -> list[str]:
+    """Where else the same was looked for after the fix. None: nobody looked."""
+    if swept is None:
+        return []
+    rows = [
+        f"| {cell(one['where'])} | {cell(one['what'])} | {one['status'].replace('_', ' ')} | {cell(one['summary'])} |"
+        for one in swept["siblings"]
+    ]
+    unseen = [f"No time was left for {plain(', '.join(swept['unseen']))}."] if swept["unseen"] else []
+    return ["", "## The same elsewhere", "", "| target | what | same | |", "|---|---|---|---|", *rows, "", *unseen]
+
+
+def _recalled(recalled: Mapping[str, Any] | None) -> list[str]:
+    """What earlier incidents suggested: hypotheses, named with where they come from."""
+    if not recalled or not recalled["hypotheses"]:
+        return []
+    lines = ["", "## Seen before", "", "Suggested by earlier incidents, to be checked and not taken for true.", ""]
+    for one in recalled["hypotheses"]:
+        of = ", ".join(f"INC-{number}" for number in one["incidents"])
+        missed = f"; not checked here: {', '.join(one['missed'])}" if one["missed"] else ""
+        lines.append(f"- {plain(one['title'])} ({plain(of)}), weight {one['weight']:.2f}{plain(missed)}")
     return lines
 
 

@@ -14,7 +14,19 @@ from service import configuration as configured
 from service.ports import Ports
 from service.settings import Settings, UnusableSettings
 from service.slack import enabled as slack_settings
-from service.steps import approve, causes, effect, execute, intake, investigate, postmortem, triage, verify
+from service.steps import (
+    approve,
+    causes,
+    effect,
+    execute,
+    intake,
+    investigate,
+    postmortem,
+    remember,
+    siblings,
+    triage,
+    verify,
+)
 from service.steps.runner import Runner
 
 if TYPE_CHECKING:
@@ -130,7 +142,9 @@ def agent_handlers(given: Ports) -> Mapping[str, Handler]:
         "check": investigate.check(given, investigate.ask_agent),
         "propose": investigate.propose(given),
         "verify": verify.verify(given),
+        "sibling_sweep": siblings.sweep(given),
         "postmortem": postmortem.postmortem(given),
+        "remember": remember.remember(given),
     }
 
 

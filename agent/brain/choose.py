@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.brain import beliefs as belief
+from agent.brain import loops
 from agent.incident import Conclusion
 from agent.runbook.skill import NONE_OF_THESE
 
@@ -62,7 +63,7 @@ def next_move(skill: Skill, working: Working) -> Move:
             missing = _missing_for_remedy(skill, working, leader)
             if missing is not None:
                 return Ask((missing,))
-        else:
+        elif not loops.no_news(skill, working):
             best = _most_telling_per_second(skill, working)
             if best:
                 return Ask(best)
@@ -77,7 +78,8 @@ def _close(skill: Skill, working: Working, leader: str, telling: int) -> Move:
     unseen = sorted(name for name, answer in working.answered.items() if answer.status == "not_visible")
     best = f"{skill.causes[leader].title} at {working.beliefs[leader]:.2f}"
     hidden = f"; not visible: {', '.join(unseen)}" if unseen else ""
-    return GiveUp(f"no cause stands out after {telling} telling checks (best: {best}){hidden}")
+    stalled = f"; the last {loops.NEWS_CHECKS} told nothing new" if loops.no_news(skill, working) else ""
+    return GiveUp(f"no cause stands out after {telling} telling checks (best: {best}){stalled}{hidden}")
 
 
 def _telling(skill: Skill, working: Working) -> list[Check]:
@@ -130,7 +132,9 @@ def _open_checks(skill: Skill, working: Working) -> list[Check]:
     return [
         check
         for check in skill.checks.values()
-        if check.id not in working.answered and all(need in seen for need in check.needs)
+        if check.id not in working.answered
+        and all(need in seen for need in check.needs)
+        and loops.question(check) not in working.barred_calls
     ]
 
 

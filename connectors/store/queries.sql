@@ -465,25 +465,6 @@ WHERE (%(before)s::bigint IS NULL OR id < %(before)s)
   AND (%(text)s::text IS NULL OR title ILIKE %(text)s OR service ILIKE %(text)s)
 ORDER BY id DESC LIMIT %(limit)s
 
--- name: similar_incidents
--- Earlier ones with the same alert or the same cause, over and explained; the same alert on the same service first.
-SELECT id, title, service, outcome, cause, working, opened_at,
-       CASE WHEN restored < impact_start THEN 0 ELSE date_part('epoch', restored - impact_start) END AS seconds,
-       (labels ->> 'alertname' IS NOT DISTINCT FROM %(alertname)s::text) AS same_alert,
-       (service IS NOT DISTINCT FROM %(service)s::text) AS same_service,
-       (cause IS NOT DISTINCT FROM %(cause)s::text) AS same_cause
-FROM (
-    (SELECT * FROM stanch.incident WHERE labels ->> 'alertname' = %(alertname)s AND id < %(incident)s
-     ORDER BY id DESC LIMIT 50)
-    UNION
-    (SELECT * FROM stanch.incident WHERE cause = %(cause)s AND id < %(incident)s ORDER BY id DESC LIMIT 50)
-) AS near
-WHERE cause IS NOT NULL AND state IN ('resolved', 'self_resolved', 'closed')
-ORDER BY (labels ->> 'alertname' IS NOT DISTINCT FROM %(alertname)s::text)::int
-       + (service IS NOT DISTINCT FROM %(service)s::text)::int
-       + (cause IS NOT DISTINCT FROM %(cause)s::text)::int DESC, (outcome = 'recovered') DESC, id DESC
-LIMIT %(limit)s
-
 -- name: proposal_of
 SELECT id, incident_id, revision, action, params, target, command, cleanup, rollback, document, digest, verdict,
        facts, decide_by, start_by, approvers_needed, proposed_by, created_at
@@ -725,3 +706,51 @@ SELECT max(id) AS id FROM stanch.skill_promotion
 -- name: skill_counted
 SELECT skill, cause, name, outcome, incident_id, origin, sha256, at FROM stanch.skill_count
 WHERE %(skill)s::text IS NULL OR skill = %(skill)s ORDER BY at, incident_id, skill, cause, name
+
+-- --- Long-term memory ------------------------------------------------------------------------------------------------
+
+-- name: save_case
+INSERT INTO stanch.past_case (incident_id, alertname, service, cause, expires, body)
+VALUES (%(incident)s, %(alertname)s, %(service)s, %(cause)s, %(expires)s, %(body)s)
+ON CONFLICT (incident_id) DO UPDATE
+SET alertname = excluded.alertname, service = excluded.service, cause = excluded.cause, expires = excluded.expires,
+    body = excluded.body, written_at = clock_timestamp()
+
+-- name: cases
+-- The newest that name a cause and have not expired.
+SELECT body FROM stanch.past_case WHERE cause IS NOT NULL AND expires > clock_timestamp()
+ORDER BY incident_id DESC LIMIT %(limit)s
+
+-- name: cases_near
+-- Those that share the alert's name, the service or the cause with an incident: who is scored, not who is shown.
+SELECT body FROM (
+    (SELECT incident_id, body, expires FROM stanch.past_case
+     WHERE alertname = %(alertname)s AND cause IS NOT NULL ORDER BY incident_id DESC LIMIT %(limit)s)
+    UNION ALL
+    (SELECT incident_id, body, expires FROM stanch.past_case
+     WHERE service = %(service)s AND alertname <> %(alertname)s AND cause IS NOT NULL
+     ORDER BY incident_id DESC LIMIT %(limit)s)
+    UNION ALL
+    (SELECT incident_id, body, expires FROM stanch.past_case
+     WHERE cause = %(cause)s AND alertname <> %(alertname)s AND service IS DISTINCT FROM %(service)s
+     ORDER BY incident_id DESC LIMIT %(limit)s)) AS near
+WHERE incident_id <> %(incident)s AND expires > clock_timestamp()
+
+-- name: hold_lessons
+-- Two that remember at the same time would each count without the other.
+SELECT pg_advisory_xact_lock(hashtext('stanch.lesson'))
+
+-- name: save_lesson
+INSERT INTO stanch.lesson (id, body) VALUES (%(id)s, %(body)s)
+ON CONFLICT (id) DO UPDATE SET body = excluded.body, updated_at = clock_timestamp()
+
+-- name: lessons
+SELECT id, body, updated_at, confirmed_by, confirmed_at FROM stanch.lesson ORDER BY id
+
+-- name: lessons_about
+SELECT id, body, updated_at, confirmed_by, confirmed_at FROM stanch.lesson
+WHERE body -> 'claim' ->> 'cause' = ANY(%(causes)s) ORDER BY id
+
+-- name: confirm_lesson
+UPDATE stanch.lesson SET confirmed_by = %(person)s, confirmed_at = clock_timestamp() WHERE id = %(id)s
+RETURNING id

@@ -186,7 +186,9 @@ def _incident(made: Seeded, number: int, incidents: int, points: int) -> None:
     fix = _fix(made, told)
     _audit(made, told)
     if told.over and told.cause is not None:
-        post = structured(incident, timeline=(), evidence=evidence, proposal=fix, decisions=(), executions=(),
+        ran = told.outcome in {Outcome.RECOVERED, Outcome.NOT_RECOVERED, Outcome.REGRESSED}
+        runs = ({"phase": "run", "state": "finished", "detail": "the index is valid"},) if ran else ()
+        post = structured(incident, timeline=(), evidence=evidence, proposal=fix, decisions=(), executions=runs,
                           written_at=last)  # fmt: skip
         made.add("postmortem", number, orjson.loads(orjson.dumps(post)), markdown(post), last)
         made.add("skill_count", incident.skill, told.cause, "fix", number, str(told.outcome), last)

@@ -13,6 +13,7 @@ from agent.machine import IllegalTransition
 from connectors.store.store import Transaction, incident_from_row
 from service import view
 from service.context import Context, Held, KnownPerson, require
+from service.pages.similar import remembered
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
@@ -48,10 +49,11 @@ def incidents(
 
 @router.get("/incidents/{key}")
 def incident(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:  # noqa: ARG001
-    """One incident whole: state, outcome, causes, proposal, milestones, timeline, postmortem."""
+    """One incident whole: state, outcome, causes, proposal, milestones, timeline, postmortem, similar incidents."""
     with held.ports.store.transaction() as tx:
         found = find(tx, key)
-        return view.whole(tx, found, held.ports.configuration, titles(held, found))
+        whole = view.whole(tx, found, held.ports.configuration, titles(held, found))
+        return whole | {"similar": remembered(tx, held.ports, found)}
 
 
 @router.get("/incidents/{key}/evidence")

@@ -12,9 +12,11 @@ import orjson
 from agent import postmortem as text
 from agent.events import PostmortemWritten
 from agent.incident import Incident, Outcome
+from agent.memory import compress, session
 from connectors.store.skills import Count, add_count
 from connectors.store.store import Row, Transaction, jsonb
 from connectors.unreachable import Unreachable
+from service.steps import remember
 
 if TYPE_CHECKING:
     from agent.events import Event
@@ -31,9 +33,12 @@ def postmortem(ports: Ports) -> Handler:
             incident = tx.incident(held.step.incident_id or 0)
             if incident is None:
                 raise Unreachable("store", "the incident is gone", permanent=True)
-            post = collect(tx, incident)
+            post = remember.recollected(tx, ports, incident, collect(tx, incident))
+            course = session_log(tx, ports, incident, post)
         markdown = text.markdown(post)
         path = write(ports.data_dir / "postmortems", incident.key, markdown, post)
+        if course is not None:
+            write(ports.data_dir / "sessions", incident.key, course, None)
 
         def save(tx: Transaction) -> Event:
             tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
@@ -45,6 +50,14 @@ def postmortem(ports: Ports) -> Handler:
         return save
 
     return handle
+
+
+def session_log(tx: Transaction, ports: Ports, incident: Incident, post: dict[str, Any]) -> str | None:
+    """None where the skill can no longer be read: without it nobody can say why a check was asked."""
+    skill = ports.skills.get(incident.skill or "")
+    if skill is None:
+        return None
+    return session.log(post, compress.contract(incident, skill), remember.results(tx, incident, skill))
 
 
 def counts(incident: Incident) -> list[tuple[str, str, str]]:
@@ -98,11 +111,12 @@ def _told(row: Row) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, key: str, markdown: str, post: dict[str, Any]) -> Path:
-    """Both files, each replaced whole: a reader never sees half of one. Raises Unreachable."""
+def write(folder: Path, key: str, markdown: str, post: dict[str, Any] | None) -> Path:
+    """The files, each replaced whole: a reader never sees half of one. post None: Markdown only. Raises Unreachable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / f"{key}.json", orjson.dumps(post, option=orjson.OPT_INDENT_2))
+        if post is not None:
+            _replace(folder / f"{key}.json", orjson.dumps(post, option=orjson.OPT_INDENT_2))
         path = folder / f"{key}.md"
         _replace(path, markdown.encode())
     except OSError as error:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.machine import Step
 from agent.postmortem import durations_s
 from connectors.store.store import incident_from_row
 from lab.bench.seed import NotEmpty, seed
 from service import chain
 from service.pages import figures
 from service.routes import overview
-from tests.connectors.store.database import API
+from service.steps.remember import remember
+from service.steps.runner import Runner
+from tests.connectors.store.database import AGENT, API
 from tests.service.app_world import App, app_on
 
 if TYPE_CHECKING:
@@ -126,14 +130,25 @@ def test_the_chain_of_a_seeded_store_is_intact(app: App, tmp_path: Path) -> None
     assert found.rows > INCIDENTS
 
 
-def test_incidents_like_this_one_come_with_the_checks_that_found_their_cause(app: App) -> None:
-    newest = next(one for one in _incidents(app) if one.working.conclusion and one.id < INCIDENTS - 6)
-    with app.held.ports.store.transaction() as tx:
-        rows = tx.all("similar_incidents", incident=newest.id, alertname=newest.alertname, service=newest.service,
-                      cause=newest.working.conclusion.cause, limit=5)  # fmt: skip
-    assert rows
-    assert all(row["id"] < newest.id and (row["same_alert"] or row["same_cause"]) for row in rows)
-    assert any(answer["status"] == "yes" for answer in rows[0]["working"]["answered"].values())
+def test_incidents_like_this_one_come_with_the_checks_that_found_their_cause(app: App, seeded: Database) -> None:
+    closed = [one for one in _incidents(app) if one.state == "closed" and one.working.conclusion]
+    store = seeded.store(AGENT)
+    ports = replace(app.held.ports, store=store)
+    worker = Runner(store, ports.skills, {"remember": remember(ports)}, "worker")
+    for one in closed:
+        with store.transaction() as tx:
+            step = tx.add_step(one.id, Step("remember", "agent"))
+        assert worker.run(step)
+    with store.transaction() as tx:
+        cases, lessons = tx.all("cases", limit=INCIDENTS), tx.all("lessons")
+    assert {row["body"]["incident"] for row in cases} == {one.id for one in closed}
+    assert {row["body"]["kind"] for row in lessons} >= {"positive"}
+    recovered = next(one for one in closed if one.outcome == "recovered")
+    found = app.ask("GET", f"/api/v1/incidents/INC-{recovered.id}", person=PERSON).json()["similar"]
+    assert found["incidents"]
+    assert found["incidents"][0]["incident"] != recovered.id
+    assert found["hypotheses"][0]["cause"] == recovered.working.conclusion.cause
+    assert found["hypotheses"][0]["found_by"]
 
 
 def test_search_takes_text_as_text(app: App) -> None:

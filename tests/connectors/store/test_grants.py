@@ -29,6 +29,8 @@ MAY = {
     "execution": {API: "si", AGENT: "s", EXECUTOR: "sc"},
     "postmortem": {API: "s", AGENT: "siu", EXECUTOR: "s"},
     "postmortem_edit": {API: "si", AGENT: "s", EXECUTOR: "s"},
+    "past_case": {API: "s", AGENT: "siu", EXECUTOR: "s"},
+    "lesson": {API: "sc", AGENT: "sic", EXECUTOR: "s"},
     "change": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "skill_count": {API: "s", AGENT: "si", EXECUTOR: "s"},
     "skill_version": {API: "si", AGENT: "si", EXECUTOR: "s"},

@@ -1,0 +1,1 @@
+"""What the agent remembers: of this incident, of its course, and of those before it."""
