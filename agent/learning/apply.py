@@ -23,15 +23,14 @@ from agent.learning.tree import (
     written,
 )
 from agent.replay.case import MECHANISMS
-from agent.runbook.skill import NONE_OF_THESE
+from agent.runbook.skill import COMPONENTS, NONE_OF_THESE, UNRELATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ALL_SKILLS = "*"
 GENERIC = "generic-triage"
-STRENGTHS = ("strong", "weak", "against")
-COMPONENTS = ("target", "service", "ranked")
+STRENGTHS = ("strong", "weak", "against", UNRELATED)
 
 
 class StaleEdit(UnusableEdit):
@@ -86,9 +85,12 @@ def apply(edit: Edit, tree: Mapping[str, str]) -> Tree:
 
 
 def _change(edit: Edit, path: str, files: Tree) -> None:
+    skill = path.partition("/")[0]
     match edit.op:
         case "set_counts":
-            files[path] = json.dumps(edit.args["counts"], sort_keys=True, allow_nan=False) + "\n"
+            counted: Any = edit.args["counts"]
+            if skill in counted:
+                files[path] = json.dumps(counted[skill], sort_keys=True, allow_nan=False) + "\n"
         case "archive_skill":
             if edit.skill in {ALL_SKILLS, GENERIC}:
                 raise ConflictingEdit("the generic skill stays: it takes what no other fits")
@@ -138,8 +140,6 @@ def _add_check(body: Any, args: Mapping[str, Any]) -> None:
     check = dict(args["check"])
     if any(row["id"] == check["id"] for row in body["checks"]):
         raise ConflictingEdit(f"check {check['id']!r} is there already")
-    for cause in check.get("supports", {}):
-        _cause(body, cause)
     body["checks"].append(check)
 
 
@@ -152,18 +152,21 @@ def _drop_check(body: Any, args: Mapping[str, Any]) -> None:
 
 
 def _set_support_strength(body: Any, args: Mapping[str, Any]) -> None:
-    """`none` takes the link away."""
     supports = _check(body, args["check"]).get("supports", {})
     if args["cause"] not in supports:
         raise ConflictingEdit(f"{args['check']} says nothing about {args['cause']}")
-    if args["strength"] == "none":
-        del supports[args["cause"]]
-        return
     supports[args["cause"]] = _strength(args["strength"])
 
 
+def _set_threshold(body: Any, args: Mapping[str, Any]) -> None:
+    """Within the bounds that a person set; reading the skill refuses what lies outside."""
+    check = _check(body, args["check"])
+    if "predicate" not in check:
+        raise ConflictingEdit(f"{args['check']} has no threshold")
+    check["predicate"]["threshold"] = args["threshold"]
+
+
 def _add_cause_link(body: Any, args: Mapping[str, Any]) -> None:
-    _cause(body, args["cause"])
     check = _check(body, args["check"])
     if args["cause"] in check.get("supports", {}):
         raise ConflictingEdit(f"{args['check']} speaks about {args['cause']} already")
@@ -267,6 +270,7 @@ def _expire_lesson(body: Any, args: Mapping[str, Any]) -> None:
 _OPERATORS: Mapping[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "reorder_first": _reorder_first,
     "set_stop": _set_stop,
+    "set_threshold": _set_threshold,
     "set_prior": _set_prior,
     "add_check": _add_check,
     "drop_check": _drop_check,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -31,6 +31,10 @@ class Record:
             return Record({**self.kept, arm: self.kept.get(arm, 0.0) + 1}, self.failed, {})  # a new parent: try again
         failed = {**self.failed, arm: self.failed.get(arm, 0.0) + 1}
         return Record(self.kept, failed, {**self.tabu, fingerprint: round_number})
+
+    def dropping(self, fingerprints: Iterable[str], round_number: int) -> Record:
+        """Suggestions that never came to a test: not tried again soon, and no mark against their operator."""
+        return Record(self.kept, self.failed, {**self.tabu, **dict.fromkeys(filter(None, fingerprints), round_number)})
 
     def barred(self, round_number: int) -> frozenset[str]:
         return frozenset(name for name, failed in self.tabu.items() if round_number - failed <= TABU_ROUNDS)

@@ -25,6 +25,7 @@ TIERS: Mapping[str, Tier] = {
     "set_counts": Tier.T0,
     "reorder_first": Tier.T1,
     "set_stop": Tier.T1,
+    "set_threshold": Tier.T1,
     "set_prior": Tier.T1,
     "add_check": Tier.T1,
     "drop_check": Tier.T1,

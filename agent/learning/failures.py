@@ -11,7 +11,7 @@ from agent.runbook.skill import NONE_OF_THESE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agent.runbook.skill import Skill
+    from agent.runbook.skill import Check, Skill
 
 Kind = Literal[
     "wrong_route", "gap", "missing_check", "check_misread", "early_stop", "gave_up", "wrong_component", "wrong_fix",
@@ -30,10 +30,10 @@ SLOW_SHARE = 0.25
 class Trajectory:
     """One train incident as its closed postmortem tells it. Only train incidents ever become one.
 
-    answers: (status, seconds) by question, for every question that was recorded, asked or not. component and
-    mechanism: as the postmortem names them, which is wrong now and then. ranked: whom the causal ranking put first.
-    cause, found_component: what the agent said. right: it was so, in truth. lost: utility short of what perfect
-    knowledge would have had.
+    answers: (status, seconds) by question, for every question that was recorded, asked or not. figures: what a
+    threshold of a skill looks at, by figure_name. component and mechanism: as the postmortem names them, which is wrong
+    now and then. ranked: whom the causal ranking put first. cause, found_component: what the agent said. right: it was
+    so, in truth.
     """
 
     seed: int
@@ -44,6 +44,7 @@ class Trajectory:
     skill: str
     asked: tuple[str, ...]
     answers: Mapping[str, tuple[str, float]]
+    figures: Mapping[str, float]
     component: str
     mechanism: str
     ranked: str | None
@@ -57,6 +58,14 @@ class Trajectory:
     mitigate_s: float
     mitigated: bool
     utility: float
+
+    def status(self, check: Check) -> str:
+        """What the check says here, by its own threshold where it has one; not_visible where it was not recorded."""
+        said = self.answers.get(question(check), ("not_visible", 0.0))[0]
+        figure = self.figures.get(figure_name(check))
+        if check.predicate is None or figure is None:
+            return said
+        return check.predicate.status(said, nested(check.predicate.field, figure))
 
     @property
     def id(self) -> str:
@@ -72,6 +81,19 @@ class Trajectory:
         values["asked"] = tuple(values["asked"])
         values["answers"] = {name: (said[0], float(said[1])) for name, said in values["answers"].items()}
         return cls(**values)
+
+
+def figure_name(check: Check) -> str:
+    """Empty for a check without a threshold."""
+    return "" if check.predicate is None else f"{question(check)}#{'.'.join(check.predicate.field)}"
+
+
+def nested(path: tuple[str, ...], figure: float) -> dict[str, Any]:
+    """Data in which the path leads to the figure and to nothing else."""
+    value: Any = figure
+    for part in reversed(path):
+        value = {part: value}
+    return dict(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +152,7 @@ def _misled(one: Trajectory, skill: Skill, true: str) -> bool:
         check = skill.checks.get(name)
         if check is None or check.gathers:
             continue
-        status = one.answers.get(question(check), ("not_visible", 0.0))[0]
+        status = one.status(check)
         chance = check.yes_given[true]
         if status == "yes":
             against, weighs_for = max(against, 1 - chance), max(weighs_for, chance)
@@ -142,9 +164,7 @@ def _misled(one: Trajectory, skill: Skill, true: str) -> bool:
 def _could_see(one: Trajectory, skill: Skill, true: str) -> bool:
     """Some check of the skill stands for the true cause and would have said yes."""
     return any(
-        not check.gathers
-        and check.yes_given[true] > skill.parameters.unrelated
-        and one.answers.get(question(check), ("", 0.0))[0] == "yes"
+        not check.gathers and check.yes_given[true] > skill.parameters.unrelated and one.status(check) == "yes"
         for check in skill.checks.values()
     )
 

@@ -132,23 +132,29 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Both sides on the same n incidents of one stratum."""
+    """Both sides on the same incidents of one stratum. n: all of them; changed: those where the two sides can differ
+    at all, which are the only ones that the sides count.
+    """
 
     n: int = 0
+    changed: int = 0
     parent: Arm = field(default_factory=Arm)
     child: Arm = field(default_factory=Arm)
 
     def plus(self, other: Tally) -> Tally:
-        return Tally(self.n + other.n, self.parent.plus(other.parent), self.child.plus(other.child))
+        return Tally(
+            self.n + other.n, self.changed + other.changed, self.parent.plus(other.parent), self.child.plus(other.child)
+        )
 
     def to_data(self) -> dict[str, Any]:
-        return {"n": self.n, "parent": _arm_data(self.parent), "child": _arm_data(self.child)}
+        return {"n": self.n, "changed": self.changed, "parent": _arm_data(self.parent), "child": _arm_data(self.child)}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Tally:
         """Raises UnusableScore for counts that cannot be."""
-        tally = cls(_count(data["n"]), _arm(data["parent"]), _arm(data["child"]))
-        if any(max(arm.right, arm.wrong_fixes, arm.harms) > tally.n for arm in (tally.parent, tally.child)):
+        tally = cls(_count(data["n"]), _count(data["changed"]), _arm(data["parent"]), _arm(data["child"]))
+        most = max(max(arm.right, arm.wrong_fixes, arm.harms) for arm in (tally.parent, tally.child))
+        if not most <= tally.changed <= tally.n:
             raise UnusableScore("a stratum counts more than it holds")
         return tally
 

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agent.learning.counts import Counts, with_counts
+from agent.runbook.compose import composed
+from agent.runbook.files import DIAGNOSIS, LESSONS, REMEDIATION
+from agent.runbook.files import SKILL as PROSE
+from agent.runbook.files import digest as files_digest
 from agent.runbook.skill import Skill, UnusableSkill, read
+from agent.runbook.write import serialise
 from guardrails.canonical import digest
 
 if TYPE_CHECKING:
@@ -19,10 +24,8 @@ if TYPE_CHECKING:
 
 Tree = dict[str, str]
 
-DIAGNOSIS = "references/diagnosis.yaml"
-REMEDIATION = "references/remediation.yaml"
-LESSONS = "references/lessons.yaml"
-PROSE = "SKILL.md"
+__all__ = ["COUNTS", "DIAGNOSIS", "LESSONS", "PROSE", "REMEDIATION", "Reader", "Tree"]
+
 COUNTS = "evidence/counts.json"
 
 
@@ -55,19 +58,34 @@ class Reader:
     """Reads skills and keeps what it has read: one edit changes one of many, and YAML is slow."""
 
     def __init__(self) -> None:
-        self._read: dict[str, Skill] = {}
+        self._parts: dict[str, Skill] = {}
+        self._wholes: dict[tuple[str, ...], Skill] = {}
 
     def skills(self, tree: Mapping[str, str]) -> dict[str, Skill]:
         """Raises UnusableSkill for the first that cannot be read."""
-        return {name: self._skill(name, files) for name, files in sorted(folders_of(tree).items())}
+        folders = folders_of(tree)
+        parts = {name: self._part(name, files) for name, files in sorted(folders.items())}
+        return {name: self._whole(name, folders, parts) for name in parts}
 
-    def _skill(self, name: str, files: Mapping[str, str]) -> Skill:
-        key = digest({"name": name, "files": dict(files)})
-        if key not in self._read:
-            skill = read(name, files)
-            counted = files.get(COUNTS)
-            self._read[key] = skill if counted is None else with_counts(skill, _counts(name, counted))
-        return self._read[key]
+    def _part(self, name: str, files: Mapping[str, str]) -> Skill:
+        key = _key(name, files)
+        if key not in self._parts:
+            self._parts[key] = read(name, files)
+        return self._parts[key]
+
+    def _whole(self, name: str, folders: Mapping[str, Mapping[str, str]], parts: Mapping[str, Skill]) -> Skill:
+        """Composed with the others it names, and moved by its counts; the same value for the same texts."""
+        among = [name, *(other for other in parts[name].composed_with if other in folders)]
+        key = tuple(_key(one, folders[one]) for one in among)
+        if key not in self._wholes:
+            skill = composed(parts[name], parts)
+            counted = folders[name].get(COUNTS)
+            self._wholes[key] = skill if counted is None else with_counts(skill, _counts(name, counted))
+        return self._wholes[key]
+
+
+def _key(name: str, files: Mapping[str, str]) -> str:
+    return f"{name}:{files_digest(files)}"
 
 
 def _counts(name: str, text: str) -> Counts:
@@ -106,5 +124,4 @@ def _leaves(value: Any) -> int:
 
 def written(path: str, body: Any) -> str:
     """A document as its file's text; the same document always gives the same bytes. Comments are not kept."""
-    del path
-    return str(yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=118, default_flow_style=None))
+    return serialise(path.partition("/")[2], body)

@@ -1,0 +1,281 @@
+"""Plays candidates on incidents of a split and says what came of it: differences, counts a stratum, nothing more.
+
+Train incidents are told in full, since that is what failures are analysed on. Validation gives scores alone. Test and
+unseen answer only to the examination that comes after all learning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agent.learning.failures import figure_name
+from agent.learning.gate import ALL, Arm, Tally
+from agent.learning.tree import Reader, identity
+from agent.replay.case import question
+from agent.replay.play import Played, play, triaged
+from agent.runbook.parameters import MissingEvidence, walk
+from agent.runbook.skill import UnusableSkill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agent.replay.case import Case
+    from agent.runbook.skill import Skill
+
+MAX_COUNT = 2000
+"""Incidents in one answer."""
+SEED_BITS = 52
+"""Seeds are whole numbers that JSON keeps exactly."""
+CANARIES = 5
+CANARY = "canary"
+"""A mechanism that exists nowhere: whoever names it has seen the truth."""
+
+
+class Source(Protocol):
+    """Where a split's incidents come from; lab.recordings.generate.Generator is one."""
+
+    @property
+    def families(self) -> Sequence[str]: ...
+
+    def case(self, seed: int) -> Case: ...
+
+    def told(self, case: Case, seed: int) -> tuple[str, str]: ...
+
+
+class Refused(ValueError):
+    """The question is not answered, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    tree: Mapping[str, str]
+    skills: Mapping[str, Skill]
+
+
+def seeds(split: str, stream: str, first: int, count: int) -> list[int]:
+    """Of a stream's incidents first to first + count - 1. Streams are disjoint by their names, splits by theirs."""
+    return [
+        int.from_bytes(hashlib.sha256(f"{split}|{stream}|{place}".encode()).digest()[:8]) >> (64 - SEED_BITS)
+        for place in range(first, first + count)
+    ]
+
+
+@dataclass(slots=True)
+class Scores:
+    """sources: by split. exam: whether the sealed splits answer."""
+
+    sources: Mapping[str, Source]
+    exam: bool = False
+    player: Callable[[Case, Mapping[str, Skill]], Played] = play
+    reader: Reader = field(default_factory=Reader)
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    _train: dict[tuple[str, int], tuple[Case, Played]] = field(default_factory=dict)
+
+    def load(self, tree: Mapping[str, str]) -> str:
+        """Identity of the candidate. Raises UnusableSkill."""
+        name = identity(tree)
+        if name not in self.candidates:
+            self.candidates[name] = Candidate(dict(tree), self.reader.skills(tree))
+        return name
+
+    # --- Train: everything is told -------------------------------------------------------------------------------
+
+    def trajectories(self, tree: str, stream: str, count: int) -> list[dict[str, Any]]:
+        return [self._trajectory(tree, seed) for seed in seeds("train", stream, 0, _bounded(count))]
+
+    def train_differences(self, parent: str, child: str, wanted: Sequence[int]) -> dict[str, Any]:
+        """Utility gained on each train incident, and which ones it decides otherwise or mends or breaks."""
+        gained, changed, mended, broken = [], [], [], []
+        for seed in wanted:
+            before, after = self._on_train(parent, seed)[1], self._on_train(child, seed)[1]
+            gained.append(_utility(after) - _utility(before))
+            if _decisions(before) != _decisions(after):
+                changed.append(seed)
+            if _well(after) and not _well(before):
+                mended.append(seed)
+            if _well(before) and not _well(after):
+                broken.append(seed)
+        return {"differences": gained, "changed": changed, "mended": mended, "broken": broken}
+
+    def _on_train(self, tree: str, seed: int) -> tuple[Case, Played]:
+        if (tree, seed) not in self._train:
+            case = self._source("train").case(seed)
+            self._train[tree, seed] = (case, self._play(case, tree))
+        return self._train[tree, seed]
+
+    def forget(self, keep: str) -> None:
+        """Drops what is remembered of other candidates than this one: a long run would fill the memory."""
+        self._train = {key: value for key, value in self._train.items() if key[0] == keep}
+        self.candidates = {name: one for name, one in self.candidates.items() if name == keep}
+
+    def _trajectory(self, tree: str, seed: int) -> dict[str, Any]:
+        case, played = self._on_train(tree, seed)
+        component, mechanism = self._source("train").told(case, seed)
+        answers = {asked: (said[0].status, round(said[0].seconds, 4)) for asked, said in case.answers.items() if said}
+        return {
+            "seed": seed,
+            "family": case.family,
+            "origin": case.service,
+            "target": case.target,
+            "labels": dict(case.labels),
+            "skill": played.skill,
+            "asked": played.asked,
+            "answers": answers,
+            "figures": _figures(case, self._candidate(tree).skills),
+            "component": component,
+            "mechanism": mechanism,
+            "ranked": _ranked(case),
+            "cause": played.cause,
+            "found_component": played.component,
+            "right": played.mechanism_right and played.component_right,
+            "acted": played.acted,
+            "wrong_fix": played.wrong_fix,
+            "harm": played.harm,
+            "diagnose_s": played.diagnose_s,
+            "mitigate_s": played.mitigate_s,
+            "mitigated": played.mitigated,
+            "utility": _utility(played),
+        }
+
+    # --- Validation: scores alone --------------------------------------------------------------------------------
+
+    def compare(self, parent: str, child: str, stream: str, first: int, count: int) -> dict[str, Any]:
+        """Differences of utility, child minus parent, on fresh incidents of validation, and counts a stratum.
+
+        An incident that both sides would take with the very same skill is not played: they cannot differ there.
+        """
+        source = self._source("validation")
+        before, after = self._candidate(parent), self._candidate(child)
+        gained: list[float] = []
+        tallies: dict[str, Tally] = {}
+        for seed in seeds("validation", stream, first, _bounded(count)):
+            case = source.case(seed)
+            one = Tally(n=1)
+            if _same_skill(case, before.skills, after.skills):
+                gained.append(0.0)
+            else:
+                old, new = self._play(case, parent), self._play(case, child)
+                gained.append(round(_utility(new) - _utility(old), 9))
+                one = Tally(1, 1, _arm(old), _arm(new))
+            for name in (ALL, *case.strata):
+                tallies[name] = tallies.get(name, Tally()).plus(one)
+        return {"differences": gained, "tallies": {name: tally.to_data() for name, tally in sorted(tallies.items())}}
+
+    def canaries(self, tree: str, stream: str) -> dict[str, int]:
+        """Incidents whose truth is in none of their answers: how many the candidate names all the same."""
+        source = self._source("validation")
+        named = 0
+        for seed in seeds("validation", f"canary|{stream}", 0, CANARIES):
+            case = source.case(seed)
+            truth = replace(case.truth, mechanism=f"{CANARY}_{seed}", action=None, restore_s=None, also=())
+            named += self._play(replace(case, truth=truth), tree).mechanism_right
+        return {"asked": CANARIES, "named": named}
+
+    # --- Test and unseen: the examination -------------------------------------------------------------------------
+
+    def examine(self, tree: str, split: str, stream: str, count: int) -> list[dict[str, Any]]:
+        """A row an incident of any split, without what was asked and answered. Only where the seal is off."""
+        if not self.exam:
+            raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
+        source = self._source(split)
+        return [self._row(source.case(seed), tree) for seed in seeds(split, stream, 0, _bounded(count))]
+
+    def _row(self, case: Case, tree: str) -> dict[str, Any]:
+        played = self._play(case, tree)
+        return {
+            "family": case.family,
+            "strata": sorted(case.strata),
+            "mechanism_right": played.mechanism_right,
+            "component_right": played.component_right,
+            "acted": played.acted,
+            "wrong_fix": played.wrong_fix,
+            "harm": played.harm,
+            "abstained": played.abstained,
+            "mitigated": played.mitigated,
+            "mitigate_s": played.mitigate_s,
+            "diagnose_s": played.diagnose_s,
+            "asked": len(played.asked),
+            "utility": _utility(played),
+        }
+
+    # --- Shared ---------------------------------------------------------------------------------------------------
+
+    def _play(self, case: Case, tree: str) -> Played:
+        """Raises UnusableSkill when the candidate breaks the player: whatever it is, it cannot be deployed."""
+        skills = self._candidate(tree).skills
+        try:
+            return self.player(case, skills)
+        except Exception as wrong:
+            raise UnusableSkill(f"playing it failed: {type(wrong).__name__}: {wrong}") from wrong
+
+    def _candidate(self, name: str) -> Candidate:
+        if name not in self.candidates:
+            raise Refused(f"candidate {name[:12]} was not loaded")
+        return self.candidates[name]
+
+    def _source(self, split: str) -> Source:
+        if split not in self.sources:
+            raise Refused(f"there are no incidents of {split!r:.20}")
+        return self.sources[split]
+
+
+def _bounded(count: int) -> int:
+    if not 1 <= count <= MAX_COUNT:
+        raise Refused(f"between 1 and {MAX_COUNT} incidents are played at once")
+    return count
+
+
+def _utility(played: Played) -> float:
+    """Raises Refused for what is no utility: the candidate that brings it is invalid."""
+    value = played.utility
+    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        raise UnusableSkill(f"a candidate scored {value!r}, which is no utility in [0, 1]")
+    return value
+
+
+def _same_skill(case: Case, before: Mapping[str, Skill], after: Mapping[str, Skill]) -> bool:
+    one, other = triaged(case, before), triaged(case, after)
+    return one is other or one == other
+
+
+def _decisions(played: Played) -> tuple[Any, ...]:
+    return (played.skill, played.asked, played.cause, played.component, played.action)
+
+
+def _well(played: Played) -> bool:
+    return played.mechanism_right and played.component_right and not played.wrong_fix and not played.harm
+
+
+def _arm(played: Played) -> Arm:
+    return Arm(
+        right=int(played.mechanism_right and played.component_right),
+        wrong_fixes=int(played.wrong_fix),
+        harms=int(played.harm),
+        mitigate_s=played.mitigate_s,
+        asked=len(played.asked),
+    )
+
+
+def _figures(case: Case, skills: Mapping[str, Skill]) -> dict[str, float]:
+    """What the candidate's own thresholds look at."""
+    found = {}
+    for check in (check for skill in skills.values() for check in skill.checks.values() if check.predicate is not None):
+        said = case.answers.get(question(check), ())
+        try:
+            figure = walk(said[0].data, check.predicate.field, "no figure") if said and check.predicate else None
+        except MissingEvidence:
+            figure = None
+        if isinstance(figure, int | float) and math.isfinite(figure):
+            found[figure_name(check)] = float(figure)
+    return found
+
+
+def _ranked(case: Case) -> str | None:
+    """Whom the causal ranking put first, where it was asked and answered."""
+    for asked, said in sorted(case.answers.items()):
+        if asked.startswith("causal:") and said and (services := said[0].data.get("services")):
+            return str(services[0]["service"])
+    return None
