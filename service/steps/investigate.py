@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from agent.brain.loops import result_hash
 from agent.causal_check import Around, seen
 from agent.database.checks import CHECKS
 from agent.database.execution import Bounds, Statement
@@ -55,7 +56,8 @@ def check(ports: Ports, ask: Callable[[Ports, Incident, Skill, Check], Found]) -
 
         def save(tx: Transaction) -> Event:
             number = evidence.store(tx, held.step, asked.id, asked.tool, found)
-            return CheckAnswered(asked.id, Answered(found.status, found.summary, number))
+            result = result_hash(found.status, found.data)
+            return CheckAnswered(asked.id, Answered(found.status, found.summary, number, result))
 
         return save
 
