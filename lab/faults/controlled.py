@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # A service that burns or waits answers its control route late, too.
 _ANSWERS_WITHIN_S = 20.0
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ class Controlled:
         return began
 
     def undo(self, lab: Surroundings) -> None:
-        self._post(lab, {"kind": "none"})
+        """Asks again when it is not heard: what has no time to answer is just what has to be ended."""
+        for _ in range(_TRIES - 1):
+            with suppress(CannotInjectError):
+                return self._post(lab, {"kind": "none"})
+        return self._post(lab, {"kind": "none"})
 
     def _post(self, lab: Surroundings, order: Mapping[str, str | float]) -> None:
         try:

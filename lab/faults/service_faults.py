@@ -47,9 +47,9 @@ SERVICE_FAULTS: tuple[Fault, ...] = (
         component="catalog",
         mechanism="a thread that computes leaves the catalog process little time to answer",
         mechanism_id="cpu_saturation",
-        alerts=("CatalogSlow", "StorefrontSlow"),
+        alerts=("StorefrontSlow", "CatalogSlow", "StorefrontErrors"),
         process="catalog",
-        order={"kind": "cpu", "threads": 3, "seconds": LASTS_S},
+        order={"kind": "cpu", "threads": 1, "seconds": LASTS_S},
     ),
     Controlled(
         name="connection-leak",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import promql_parser
 import pytest
 
+from agent.expression import signal_of
 from lab import monitoring
 from lab.shop.telemetry import LATENCY_BUCKETS_S
 from service.configuration import Configuration
@@ -57,3 +58,30 @@ def test_stanch_accepts_the_sections_and_reaches_the_database_from_the_alert() -
     assert configuration.target_for({"service": "storefront"}) == "orders-db"
     assert traffic is not None
     assert traffic.name == "requests_per_second"
+
+
+@pytest.mark.parametrize("rule", monitoring.RULES, ids=lambda rule: rule.alert)
+def test_every_alert_compares_a_signal_that_can_be_followed_with_a_number(rule: monitoring.Rule) -> None:
+    signal = signal_of(rule.expression)
+
+    assert signal is not None
+    assert signal.comparison == ">"
+    assert promql_parser.parse(signal.query) is not None
+
+
+@pytest.mark.parametrize("rule", monitoring.RULES, ids=lambda rule: rule.alert)
+def test_every_alert_is_of_a_component_and_shows_its_value(rule: monitoring.Rule) -> None:
+    configured = rule.configured()
+
+    assert rule.service in {service for edge in monitoring.SERVICE_GRAPH for service in edge}
+    assert "{{ $value | humanize" in configured["annotations"]["description"]
+    assert "{value}" not in configured["annotations"]["description"]
+
+
+def test_the_storefront_tells_first_what_others_would_tell_as_well() -> None:
+    """Two alerts of one cause are one incident, and the first of them opens it."""
+    storefront = monitoring.RULES[0]
+
+    assert storefront.alert == monitoring.ALERT
+    callees = {"orders", "catalog", "orders-db"}
+    assert all(rule.for_s > storefront.for_s for rule in monitoring.RULES if rule.service in callees)
