@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.runbook.skill import UnusableSkill, all_declared, read, yes_given
+from agent.replay.case import MECHANISMS
+from agent.runbook.skill import UnusableSkill, hold_together, read, yes_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,26 +56,37 @@ def composed(skill: Skill, parts: Mapping[str, Skill]) -> Skill:
 
 def _merged(skill: Skill, holders: list[Skill]) -> Skill:
     causes: dict[str, Cause] = {}
-    checks: dict[str, Check] = {}
-    fixes: dict[str, list[Remediation]] = {}
     for holder in holders:
         weight = skill.composed_with.get(holder.name, 1.0)
         for cause in holder.causes.values():
             causes.setdefault(cause.id, replace(cause, prior=cause.prior * weight))
+    for name, check in skill.checks.items():  # a word of its own about a cause that nobody declares is a slip
+        if unknown := sorted(set(check.supports) - set(causes) - set(MECHANISMS)):
+            raise ValueError(f"cause {unknown[0]!r} is named by check {name} but not declared")
+    names = dict.fromkeys(name for holder in holders for name in holder.checks)
+    whole = replace(
+        skill,
+        causes=causes,
+        checks={name: _check(name, holders, causes, skill.parameters) for name in names},
+        remediations=_remediations(holders),
+        pins={name: pin for holder in reversed(holders) for name, pin in holder.pins.items()},
+    )
+    hold_together(whole)
+    return whole
+
+
+def _remediations(holders: list[Skill]) -> tuple[Remediation, ...]:
+    """Those of the first who has any for a cause."""
+    chosen: dict[str, list[Remediation]] = {}
     for holder in holders:
-        for name in holder.checks:
-            if name not in checks:
-                checks[name] = _check(name, holders, causes, skill.parameters)
-        own = {fix.cause for fix in holder.remediations} - set(fixes)
+        taken = set(chosen)
         for fix in holder.remediations:
-            if fix.cause in own:
-                fixes.setdefault(fix.cause, []).append(fix)
-    all_declared(causes, skill.checks)
-    remediations = tuple(fix for chosen in fixes.values() for fix in chosen)
-    if len({fix.id for fix in remediations}) < len(remediations):
+            if fix.cause not in taken:
+                chosen.setdefault(fix.cause, []).append(fix)
+    found = tuple(fix for fixes in chosen.values() for fix in fixes)
+    if len({fix.id for fix in found}) < len(found):
         raise ValueError("two remediations of different causes have one id")
-    pins = {name: pin for holder in reversed(holders) for name, pin in holder.pins.items()}
-    return replace(skill, causes=causes, checks=checks, remediations=remediations, pins=pins)
+    return found
 
 
 def _check(name: str, holders: list[Skill], causes: Mapping[str, Cause], parameters: BrainParameters) -> Check:

@@ -20,6 +20,9 @@ def pick(skills: Iterable[Skill], labels: Mapping[str, str], *, has_target: bool
     fitting = [
         skill
         for skill in skills
-        if skill.matchers and (has_target or not skill.needs_target) and score(skill, labels) >= skill.match_at_least
+        if skill.matchers
+        and (has_target or not skill.needs_target)
+        and not any(m.pattern.fullmatch(labels.get(m.label, "")) for m in skill.excluded)
+        and score(skill, labels) >= skill.match_at_least
     ]
     return min(fitting, key=lambda skill: (-score(skill, labels), skill.name), default=None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from agent.brain.parameters import DEFAULTS, BrainParameters, read_parameters
+from agent.replay.case import MECHANISMS
 from agent.runbook.parameters import Sources, checks_named, read_sources
 from agent.runbook.predicate import Predicate, read_predicate
 
@@ -54,8 +55,9 @@ class Check:
     """One question with its price. yes_given: P(yes | cause) for every cause of the skill.
 
     needs: checks that must be answered first. gathers: True for a check that only collects what others read.
-    supports: the words the skill wrote, by cause; otherwise: the word for the causes it did not name, and for those of
-    skills it is composed with. predicate: decides yes or no from the answer's data, None: as the check says itself.
+    supports: the words the skill wrote, by cause, which may be a mechanism that only a skill composed with this one
+    declares; otherwise: the word for the causes it did not name. predicate: decides yes or no from the answer's data,
+    None: as the check says itself.
     """
 
     id: str
@@ -172,16 +174,10 @@ def _skill(
         raise ValueError(f"causes must hold {NONE_OF_THESE}")
     parameters, composed_with = read_parameters(diagnosis.get("brain")), _composed_with(name, diagnosis.get("with", {}))
     checks = _checks(diagnosis["checks"], tuple(causes), parameters)
-    if not composed_with:  # else the others declare causes, too: agent.runbook.compose looks again
-        all_declared(causes, checks)
     first, stop = tuple(diagnosis.get("first", ())), _stop(diagnosis["stop"])
     fixes = tuple(_remediation(row) for row in remediation["remediations"])
-    _all_known("check", checks, [*first, *(need for check in checks.values() for need in check.needs)])
-    _all_known("check", checks, [name for fix in fixes for name in (fix.params_from, *checks_named(fix.params))])
-    _all_known("cause", causes, [fix.cause for fix in fixes])
-    _startable(checks, first, stop)
     match = diagnosis.get("match", {})
-    return Skill(
+    skill = Skill(
         name=name,
         description=front["description"],
         version=str(front.get("metadata", {}).get("stanch.version", "1")),
@@ -198,6 +194,9 @@ def _skill(
         composed_with=composed_with,
         excluded=_matchers(match.get("none", ())),
     )
+    if not composed_with:  # else the others declare causes and checks, too: agent.runbook.compose looks
+        hold_together(skill)
+    return skill
 
 
 def _matchers(rows: Iterable[Mapping[str, Any]]) -> tuple[Matcher, ...]:
@@ -214,10 +213,16 @@ def _composed_with(name: str, written: Mapping[str, Any]) -> dict[str, float]:
     return others
 
 
-def all_declared(causes: Mapping[str, Cause], checks: Mapping[str, Check]) -> None:
-    """Raises ValueError for a check that speaks of a cause which nobody declared."""
+def hold_together(skill: Skill) -> None:
+    """Whether all that a whole skill names is declared and can be reached. Raises ValueError."""
+    checks = skill.checks
     for check in checks.values():
-        _all_known("cause", causes, list(check.supports))
+        _all_known("cause", {**skill.causes, **MECHANISMS}, list(check.supports))
+    _all_known("check", checks, [*skill.first, *(need for check in checks.values() for need in check.needs)])
+    fixes = skill.remediations
+    _all_known("check", checks, [name for fix in fixes for name in (fix.params_from, *checks_named(fix.params))])
+    _all_known("cause", skill.causes, [fix.cause for fix in fixes])
+    _startable(checks, skill.first, skill.stop)
 
 
 def _all_known(what: str, known: Mapping[str, Any], named: list[str]) -> None:
