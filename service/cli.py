@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("service.commands.incidents:pause", "The kill switch: nothing starts."),
     "resume": ("service.commands.incidents:resume", "Let executions start again."),
     "skills": ("service.commands.skills:skills", "The runbook skills and their counts."),
+    "learn": ("service.commands.learn:learn", "Let the skills get better by keep or revert."),
     "diagnose": ("service.commands.diagnose:diagnose", "What is wrong with a database now, and what cures it."),
     "rank": ("service.commands.rank:rank", "Rank root causes of a case of metrics."),
     "advise": ("service.commands.advise:advise", "Advise indexes for a statement or a workload."),

@@ -25,12 +25,12 @@ class Record:
     tabu: Mapping[str, int] = field(default_factory=dict)
 
     def after(self, operator: str, kind: str, fingerprint: str, round_number: int, *, kept: bool) -> Record:
-        """An edit that was invalid or did nothing counts as failed: it cost a round."""
+        """An edit that did nothing counts as failed: it cost a round. fingerprint "": it may be tried again at once."""
         arm = f"{operator}|{kind}"
         if kept:
             return Record({**self.kept, arm: self.kept.get(arm, 0.0) + 1}, self.failed, {})  # a new parent: try again
         failed = {**self.failed, arm: self.failed.get(arm, 0.0) + 1}
-        return Record(self.kept, failed, {**self.tabu, fingerprint: round_number})
+        return Record(self.kept, failed, {**self.tabu, fingerprint: round_number} if fingerprint else self.tabu)
 
     def dropping(self, fingerprints: Iterable[str], round_number: int) -> Record:
         """Suggestions that never came to a test: not tried again soon, and no mark against their operator."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 GENESIS = "0" * 64
+PROMISING = 2.0
+"""The e-value from which an undecided edit may be tried again at once: a new test, with a new alpha."""
 Row = dict[str, Any]
 
 
@@ -70,12 +72,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a run stands. champion: what the next edit is made on. confirmed: the last candidate a strict test passed.
-
-    tests: sequential tests so far. strict_tests, strict_passed: confirmations. quiet: confirmations in a row that were
-    undecided. reviews: edits that wait for a human, by id. golden: train seeds that kept edits mended.
+    """Where a run stands. profile: as it was started. champion: what the next edit is made on. confirmed: the last
+    candidate that a strict test passed. tests: sequential tests so far. strict_tests, strict_passed: confirmations.
+    quiet: confirmations in a row that were undecided. reviews: edits that wait for a human, by id. golden: train seeds
+    that kept edits mended.
     """
 
+    profile: str = "explore"
     rounds: int = 0
     champion: str = ""
     confirmed: str = ""
@@ -107,7 +110,7 @@ def fold(rows: Iterable[Row]) -> State:
 def _after(state: State, row: Row) -> State:
     match row["kind"]:
         case "start":
-            return replace(state, champion=row["tree"], confirmed=row["tree"])
+            return replace(state, champion=row["tree"], confirmed=row["tree"], profile=row["settings"]["profile"])
         case "round":
             return _after_round(state, row)
         case "confirm":
@@ -130,11 +133,17 @@ def _after_round(state: State, row: Row) -> State:
         return after
     kept = row["status"] == Status.KEEP
     waits = row["status"] == Status.AWAITING_REVIEW
-    record = record.after(edit["op"], row["failure"], row["fingerprint"], row["round"], kept=kept or waits)
+    # Evidence that points the right way is worth another look at fresh incidents.
+    promising = row["status"] == Status.INCONCLUSIVE and row["e_value"] >= PROMISING
+    fingerprint = "" if promising else row["fingerprint"]
+    record = record.after(edit["op"], row["failure"], fingerprint, row["round"], kept=kept or waits)
     after = replace(after, record=record)
     if waits:
         return replace(after, reviews={**state.reviews, row["edit_id"]: row})
-    return _with_kept(after, row) if kept else after
+    if not kept:
+        return after
+    after = _with_kept(after, row)
+    return replace(after, confirmed=after.champion) if state.profile == "strict" else after
 
 
 def _with_kept(state: State, row: Row) -> State:
@@ -168,4 +177,6 @@ def _after_review(state: State, row: Row) -> State:
     after = replace(state, reviews=waiting)
     if row["decision"] != "approved":
         return after
-    return _with_kept(after, {**state.reviews[row["edit_id"]]})
+    approved = state.reviews[row["edit_id"]]
+    kept = _with_kept(after, approved)
+    return replace(kept, confirmed=kept.champion) if state.confirmed == approved["parent"] else kept

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from agent.runbook.skill import Skill
 
-FILE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*/(?:SKILL\.md|references/[a-z_]+\.yaml|evidence/counts\.json)")
+FILE = re.compile(
+    r"[a-z0-9]+(?:-[a-z0-9]+)*/(?:SKILL\.md|(?:references|evals)/[a-z0-9-]+\.(?:yaml|md)|evidence/counts\.json)"
+)
 """The only paths a candidate has: nothing of the evaluator, the gate or the policy can be named by one."""
 
 MAX_SKILLS = 64

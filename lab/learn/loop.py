@@ -1,4 +1,4 @@
-"""The loop: analyse what fails on train, propose one edit, measure it on fresh incidents, keep it or not, write it down.
+"""The loop: see what fails on train, propose one edit, measure it on fresh incidents, keep it or not, write it down.
 
 The loop decides nothing that the gate does not say and knows nothing that the ledger does not hold: a run that was
 killed goes on from its last line, and the same seed writes the same bytes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.learning.alpha import Profile, level
 from agent.learning.apply import apply, paths_of
@@ -16,12 +16,14 @@ from agent.learning.critique import page
 from agent.learning.e_process import EProcess, UnusableScore
 from agent.learning.edits import Edit, Tier, UnusableEdit
 from agent.learning.gate import CAP_PAIRS, SequentialTest, Status, Tally, Verdict, added, margin_for, verdict, vetoes
-from agent.learning.ledger import Row, State
 from agent.learning.static_checks import check
 from agent.learning.tree import Reader, complexity
 from agent.runbook.skill import UnusableSkill
 from guardrails.canonical import UnusableDocument, digest
 from lab.learn.journal import Journal, UnusableInput
+
+if TYPE_CHECKING:
+    from agent.learning.ledger import Row, State
 
 Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
