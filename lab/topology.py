@@ -157,6 +157,10 @@ class Shop:
         ]
         return self._run("load", "lab.load", self.ports.load, *load)
 
+    def vary(self, rates: Rates, seed: int) -> None:
+        """What the next start_load() sends."""
+        self.rates, self._seed = rates, ["--seed", str(seed)]
+
     def stop_load(self) -> None:
         self._group.end("load")
 

@@ -144,7 +144,7 @@ _FORMAT = TypeAdapter(Recording)
 
 def to_bytes(recording: Recording) -> bytes:
     """The same bytes for the same recording, everywhere. Raises ValueError for a figure that JSON has no word for."""
-    data = {"v": VERSION, **_FORMAT.dump_python(recording, mode="json")}
+    data = {"v": VERSION, **_FORMAT.dump_python(recording)}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:

@@ -1,4 +1,4 @@
-"""lab up, down, status, list, run: the simulated production, one fault at a time."""
+"""lab up, down, status, list, run: the simulated production, one fault at a time; record is beside, in recordings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from service.commands.development import CACHE, stop_on_signals
 from service.commands.failures import CommandFailed
+from service.commands.recordings import record
 from service.settings import load
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def run(fault: str, seed: int | None, json_: bool) -> None:
     cause = row["cause"]
     click.echo(json.dumps(row) if json_ else f"{row['outcome']}: {cause['title'] if cause else 'no cause'}")
     sys.exit(0 if row["as_expected"] else 1)
+
+
+lab.add_command(record)
 
 
 def _run(fault: Fault, seed: int | None, story: Story) -> Mapping[str, Any]:
