@@ -33,6 +33,13 @@ NEEDED_SCOPES = ("chat:write", "commands", "files:write", "users:read")
 GROUP_SCOPE = "usergroups:read"
 """Only where a user group narrows who may approve."""
 CHANNEL_SCOPES = ("channels:read", "groups:read")
+HISTORY_SCOPES = ("channels:history", "groups:history")
+"""Only to find again what was posted just before a process ended."""
+MARK = "stanch_message"
+"""The event type of our messages' metadata."""
+PAGE_MESSAGES = 200
+MOST_PAGES = 5
+CLOCKS_DIFFER_S = 300.0
 
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 _NO_THREAD = frozenset({"thread_not_found", "cannot_reply_to_message"})
@@ -108,15 +115,59 @@ class Slack:
 
     # --- Messages ----------------------------------------------------------------------------------------------
 
-    def post(self, channel: str, message: Message, *, thread_ts: str | None = None, broadcast: bool = False) -> str:
-        """Its ts."""
+    def post(
+        self,
+        channel: str,
+        message: Message,
+        *,
+        thread_ts: str | None = None,
+        broadcast: bool = False,
+        mark: Mapping[str, str] | None = None,
+    ) -> str:
+        """Its ts. mark: by which `find` knows it again; nobody sees it."""
+        metadata = {"event_type": MARK, "event_payload": dict(mark)} if mark else None
         with _calling("chat.postMessage"):
             answer = self.client.chat_postMessage(
                 channel=channel, text=message.text, blocks=list(message.blocks), thread_ts=thread_ts,
                 reply_broadcast=broadcast or None, unfurl_links=False, unfurl_media=False, parse="none",
-                link_names=False,
+                link_names=False, metadata=metadata,
             )  # fmt: skip
             return _text(answer, "ts")
+
+    def find(self, channel: str, mark: Mapping[str, str], *, thread_ts: str | None, since_s: float) -> str | None:
+        """The ts of our own message with the mark; None when there is none. since_s: epoch, by a clock like Slack's."""
+        wanted = {"event_type": MARK, "event_payload": dict(mark)}
+        for one in self._own(channel, thread_ts, since_s):
+            if one.get("metadata") == wanted:
+                return str(one.get("ts"))
+        return None
+
+    def find_file(self, channel: str, thread_ts: str, name: str, *, since_s: float) -> bool:
+        """Whether a file of ours of that name is in the thread."""
+        files = (file for one in self._own(channel, thread_ts, since_s) for file in one.get("files") or ())
+        return any(isinstance(file, dict) and file.get("name") == name for file in files)
+
+    def _own(self, channel: str, thread_ts: str | None, since_s: float) -> Iterator[dict[str, Any]]:
+        """What this app posted, newest pages first. Anybody may give a message our mark; only we are its author."""
+        me = self.who_am_i()[0]["user_id"]
+        given: dict[str, Any] = {
+            "channel": channel, "oldest": f"{since_s - CLOCKS_DIFFER_S:.6f}", "limit": PAGE_MESSAGES,
+            "include_all_metadata": True,
+        }  # fmt: skip
+        cursor = None
+        for _ in range(MOST_PAGES):
+            if thread_ts:
+                with _calling("conversations.replies"):
+                    answer = self.client.conversations_replies(ts=thread_ts, cursor=cursor, **given)
+            else:
+                with _calling("conversations.history"):
+                    answer = self.client.conversations_history(cursor=cursor, **given)
+            for one in answer.get("messages") or ():
+                if isinstance(one, dict) and me and one.get("user") == me:
+                    yield one
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
 
     def update(self, channel: str, ts: str, message: Message) -> None:
         with _calling("chat.update"):

@@ -163,3 +163,17 @@ SELECT receipt, source, state, reason, received_at FROM stanch.inbox WHERE recei
 -- name: came_since
 SELECT receipt, source, state, reason, received_at FROM stanch.inbox
 WHERE source = %(source)s AND received_at >= %(since)s ORDER BY id LIMIT 1
+
+-- name: slack_try
+-- Noted before it is sent. tried_s: since when an earlier try may have left a message, null when none did.
+WITH before AS (
+    SELECT tried_at FROM stanch.slack_message WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s
+)
+UPDATE stanch.slack_message SET tried_at = coalesce(tried_at, clock_timestamp())
+WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s
+RETURNING nonce, (SELECT extract(epoch FROM tried_at)::float8 FROM before) AS tried_s
+
+-- name: slack_tried
+-- What became of it is known.
+UPDATE stanch.slack_message SET tried_at = NULL
+WHERE incident_id = %(incident)s AND kind = %(kind)s AND ref = %(ref)s

@@ -24,10 +24,16 @@ BOT_TOKEN = "xoxb-local-bot"  # noqa: S105 a token for a server on this machine
 APP_TOKEN = "xapp-local-app"  # noqa: S105 the same
 SIGNING_SECRET = "local-signing-secret"  # noqa: S105 the same
 TEAM, CHANNEL, BOT = "T0LOCAL", "C0OPS", "U0BOT"
-SCOPES = "chat:write,commands,files:write,users:read,usergroups:read,channels:read"
+SCOPES = (
+    "chat:write,commands,files:write,users:read,usergroups:read,channels:read,groups:read,"
+    "channels:history,groups:history"
+)
 TRIGGER_S = 3.0
 RESPONSES, RESPONSE_S = 5, 1800.0
 UPDATES_PER_MIN = 50
+LOOKS_PER_MIN = 50
+MOST_PER_PAGE = 999
+METADATA_BYTES = 16_000
 
 
 @dataclass
@@ -42,6 +48,21 @@ class Posted:
     seen_by: str | None = None
     broadcast: bool = False
     edits: int = 0
+    metadata: dict[str, Any] | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
+    user: str = BOT
+
+    def seen(self, *, metadata: bool) -> dict[str, Any]:
+        """As the history shows it."""
+        one: dict[str, Any] = {"type": "message", "user": self.user, "ts": self.ts, "text": self.text,
+                               "blocks": self.blocks, "app_id": "A0LOCAL"}  # fmt: skip
+        if self.thread_ts:
+            one["thread_ts"] = self.thread_ts
+        if self.files:
+            one["files"] = self.files
+        if metadata and self.metadata is not None:
+            one["metadata"] = self.metadata
+        return one
 
     def button(self, action_id: str) -> dict[str, Any] | None:
         elements = [part for one in self.blocks if one["type"] == "actions" for part in one["elements"]]
@@ -65,7 +86,8 @@ class Workspace:
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
-    """Method to the error it answers; `*` for all; `http 503` for a server that is down, `drop` for none at all."""
+    """Method to the error it answers; `*` for all; `http 503` for a server that is down, `drop` for none at all;
+    `lost` for one that does what it is asked and is not heard any more."""
     scopes: str = SCOPES
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     socket_answers: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +97,9 @@ class Workspace:
     _responses: dict[str, list[float]] = field(default_factory=dict)
     _posts: dict[str, float] = field(default_factory=dict)
     _updates: list[float] = field(default_factory=list)
+    _looks: dict[str, list[float]] = field(default_factory=dict)
     _uploads: dict[str, bytes] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -141,7 +165,10 @@ class Workspace:
                 self._note(method, 429, "ratelimited", given)
                 headers = {"Retry-After": str(max(1, round(wait_s + 0.49)))}
                 return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
-            answer = {"ok": False, "error": broken} if broken else self._answer(method, given, request)
+            done = not broken or broken == "lost"
+            answer = self._answer(method, given, request) if done else {"ok": False, "error": broken}
+        if broken == "lost" and request.transport is not None:
+            request.transport.abort()
         self._note(method, 200, str(answer.get("error", "")), given)
         return web.json_response(answer, headers={"x-oauth-scopes": self.scopes})
 
@@ -165,6 +192,12 @@ class Workspace:
             if len(self._updates) >= UPDATES_PER_MIN + 5:
                 return self._updates[0] + 60 - now
             self._updates.append(now)
+        if method in {"conversations.history", "conversations.replies"}:
+            looks = [at for at in self._looks.get(method, []) if at > now - 60]
+            self._looks[method] = looks
+            if len(looks) >= LOOKS_PER_MIN:
+                return looks[0] + 60 - now
+            looks.append(now)
         return 0.0
 
     def _answer(self, method: str, given: dict[str, Any], request: web.Request) -> dict[str, Any]:
@@ -181,6 +214,8 @@ class Workspace:
             "users.info": self._user,
             "usergroups.users.list": self._members,
             "conversations.info": self._channel,
+            "conversations.history": self._history,
+            "conversations.replies": self._replies,
             "files.getUploadURLExternal": self._upload_url,
             "files.completeUploadExternal": self._upload_done,
             "apps.connections.open": self._socket_url,
@@ -197,15 +232,22 @@ class Workspace:
         wrong = self._message_wrong(given)
         if wrong:
             return {"ok": False, "error": wrong}
-        ts = f"{1_700_000_000 + next(self._numbers)}.{next(self._numbers):06d}"
+        metadata = _json(given.get("metadata"), None)
+        wrong = _metadata_wrong(metadata)
+        if wrong:
+            return {"ok": False, "error": wrong}
+        ts = self._ts()
         message = Posted(
             given["channel"], ts, given.get("text", ""), _json(given.get("blocks"), []), given.get("thread_ts"),
-            broadcast=str(given.get("reply_broadcast", "")).lower() in {"true", "1"},
+            broadcast=_true(given, "reply_broadcast"), metadata=metadata,
         )  # fmt: skip
         if message.thread_ts and not any(one.ts == message.thread_ts for one in self.messages):
             return {"ok": False, "error": "thread_not_found"}
         self.messages.append(message)
         return {"ok": True, "channel": given["channel"], "ts": ts, "message": {"ts": ts}}
+
+    def _ts(self) -> str:
+        return f"{int(time.time())}.{next(self._numbers):06d}"
 
     def _message_wrong(self, given: Mapping[str, Any]) -> str:
         if given.get("channel") != CHANNEL:
@@ -274,11 +316,52 @@ class Workspace:
             return {"ok": False, "error": "channel_not_found"}
         return {"ok": True, "channel": {"id": CHANNEL, "name": "ops", "is_member": True, "is_archived": False}}
 
+    def _history(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Newest first. Replies stand in their thread; those sent to the channel too stand here as well."""
+        found = [one for one in self.messages if one.seen_by is None and (one.thread_ts is None or one.broadcast)]
+        return self._page(given, found[::-1])
+
+    def _replies(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Oldest first, the thread's root before them."""
+        root = given.get("ts")
+        if not any(one.ts == root for one in self.messages):
+            return {"ok": False, "error": "thread_not_found"}
+        said = [one for one in self.messages if one.seen_by is None and root in {one.ts, one.thread_ts}]
+        shared = [
+            Posted(
+                CHANNEL, file["ts"], "", [], root, files=[{name: file.get(name) for name in ("id", "name", "title")}]
+            )
+            for file in self.files
+            if file["thread_ts"] == root
+        ]
+        return self._page(given, sorted(said + shared, key=lambda one: float(one.ts)))
+
+    def _page(self, given: dict[str, Any], found: list[Posted]) -> dict[str, Any]:
+        if not {"channels:history", "groups:history"} & set(self.scopes.split(",")):
+            return {"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": self.scopes}
+        if given.get("channel") != CHANNEL:
+            return {"ok": False, "error": "channel_not_found"}
+        limit, first = str(given.get("limit", 100)), str(given.get("cursor") or "0")
+        if not limit.isdigit() or not 1 <= int(limit) <= MOST_PER_PAGE:
+            return {"ok": False, "error": "invalid_limit"}
+        if not first.isdigit():
+            return {"ok": False, "error": "invalid_cursor"}
+        after = float(given.get("oldest") or 0)
+        in_time = [one for one in found if float(one.ts) > after]
+        page = in_time[int(first) : int(first) + int(limit)]
+        more = len(in_time) > int(first) + int(limit)
+        whole = _true(given, "include_all_metadata")
+        return {
+            "ok": True, "messages": [one.seen(metadata=whole) for one in page], "has_more": more,
+            "response_metadata": {"next_cursor": str(int(first) + int(limit)) if more else ""},
+        }  # fmt: skip
+
     def _upload_url(self, given: dict[str, Any]) -> dict[str, Any]:
         if not given.get("filename") or not str(given.get("length", "")).isdigit():
             return {"ok": False, "error": "invalid_arguments"}
         file_id = f"F{next(self._numbers)}"
         self._uploads[file_id] = b""
+        self._names[file_id] = str(given["filename"])
         return {"ok": True, "upload_url": f"{self.url}/upload/{file_id}", "file_id": file_id}
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -292,7 +375,10 @@ class Workspace:
             content = self._uploads.get(one["id"])
             if not content:
                 return {"ok": False, "error": "file_not_found"}
-            self.files.append({**one, "content": content, "thread_ts": given.get("thread_ts")})
+            name = self._names[one["id"]]
+            self.files.append(
+                {**one, "name": name, "content": content, "thread_ts": given.get("thread_ts"), "ts": self._ts()}
+            )
         return {"ok": True, "files": []}
 
     async def _response(self, request: web.Request) -> web.Response:
@@ -412,6 +498,22 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
         found = json.loads(await request.read() or b"{}")
         return found if isinstance(found, dict) else {}
     return dict(await request.post())
+
+
+def _true(given: Mapping[str, Any], name: str) -> bool:
+    return str(given.get(name, "")).lower() in {"true", "1"}
+
+
+def _metadata_wrong(metadata: object) -> str:
+    """Slack's word for it; empty when it is fine, or none."""
+    if metadata is None:
+        return ""
+    if not isinstance(metadata, dict) or set(metadata) != {"event_type", "event_payload"}:
+        return "invalid_metadata_format"
+    kind, payload = metadata["event_type"], metadata["event_payload"]
+    if not isinstance(kind, str) or not kind or not isinstance(payload, dict):
+        return "invalid_metadata_schema"
+    return "metadata_too_large" if len(json.dumps(metadata)) > METADATA_BYTES else ""
 
 
 def _json(value: object, default: Any) -> Any:

@@ -6,14 +6,16 @@ Nothing here decides. One process at a time writes (a lease on the store's clock
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from agent.incident import IncidentState
 from connectors.slack import messages, text
-from connectors.slack.client import Refused, TooFast
+from connectors.slack.client import HISTORY_SCOPES, Refused, TooFast
 from connectors.unreachable import Unreachable
 from service.slack import cases, pictures
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from service.slack.cases import Seen
 
 log = structlog.get_logger()
+Found = TypeVar("Found")
 
 LEASE = "slack"
 LEASE_S = 30.0
@@ -89,6 +92,14 @@ class Wanted:
     @property
     def key(self) -> tuple[str, str]:
         return self.kind, self.ref
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """since_s: epoch, since when an earlier try may have left a message in Slack; None: there was none."""
+
+    nonce: str
+    since_s: float | None
 
 
 @dataclass(slots=True)
@@ -271,6 +282,16 @@ class Reconciler:
             return True
         return False
 
+    @contextmanager
+    def _sending(self, plan: Plan, one: Wanted) -> Iterator[None]:
+        """When Slack says no, nothing of it stands there; after any other failure it may."""
+        try:
+            yield
+        except (Refused, TooFast):
+            with self._store.transaction() as tx:
+                tx.run("slack_tried", incident=plan.incident_id, kind=one.kind, ref=one.ref)
+            raise
+
     def _skip(self, plan: Plan, one: Wanted, wait_s: float) -> None:
         self._failed_until[(plan.incident_id, *one.key)] = self._clock() + wait_s
         self._later(wait_s)
@@ -282,17 +303,53 @@ class Reconciler:
         thread_ts = parent["ts"] if parent else None
         match one.content:
             case Upload(name, title, make):
-                content = make()
+                tried = self._tries(plan, one)
+                there = tried.since_s is not None and self._looked(
+                    partial(self._slack.find_file, channel, thread_ts or "", name, since_s=tried.since_s)
+                )
+                content = None if there else make()
                 if content is not None:
-                    self._slack.upload(channel, thread_ts or "", name, title, content, alt=title)
+                    with self._sending(plan, one):
+                        self._slack.upload(channel, thread_ts or "", name, title, content, alt=title)
                 return channel, f"file:{plan.incident_id}:{one.ref}", "file"
             case message:
                 if before is not None and before["ts"]:
                     self._slack.update(before["channel"], before["ts"], message)
                     return before["channel"], before["ts"], message.rendered
-                self._make_row(plan, one)
-                ts = self._slack.post(channel, message, thread_ts=thread_ts, broadcast=one.broadcast)
-                return channel, ts, message.rendered
+                return channel, self._posted(plan, one, message, channel, thread_ts), message.rendered
+
+    def _posted(self, plan: Plan, one: Wanted, message: Message, channel: str, thread_ts: str | None) -> str:
+        """The ts of the message, posted now or by a process that ended before it noted so."""
+        tried = self._tries(plan, one)
+        mark = {"incident": str(plan.incident_id), "kind": one.kind, "ref": one.ref, "nonce": tried.nonce}
+        if tried.since_s is not None:
+            find = partial(self._slack.find, channel, mark, thread_ts=thread_ts, since_s=tried.since_s)
+            ts = self._looked(find)
+            if ts is not None:
+                log.info("slack message found again", what=one.kind, incident=plan.case.key)
+                self._slack.update(channel, ts, message)
+                return ts
+        with self._sending(plan, one):
+            return self._slack.post(channel, message, thread_ts=thread_ts, broadcast=one.broadcast, mark=mark)
+
+    def _looked(self, find: Callable[[], Found]) -> Found | None:
+        """Without the right to read the channel nothing is found, and a second message is better than none."""
+        try:
+            return find()
+        except Refused as error:
+            if error.error != "missing_scope":
+                raise
+            log.warning("slack messages are not found again without a history scope", needed=HISTORY_SCOPES)
+            return None
+
+    def _tries(self, plan: Plan, one: Wanted) -> Tried:
+        """Noted before it is sent."""
+        self._make_row(plan, one)
+        with self._store.transaction() as tx:
+            row = tx.one("slack_try", incident=plan.incident_id, kind=one.kind, ref=one.ref)
+        if row is None:
+            raise Unreachable("store", "a message's row is gone")
+        return Tried(row["nonce"], row["tried_s"])
 
     def _make_row(self, plan: Plan, one: Wanted) -> None:
         if one.key not in plan.posted:
@@ -347,6 +404,7 @@ class Reconciler:
                 revision=None, digest=None,
             )  # fmt: skip
             tx.run("slack_sent", incident=plan.incident_id, kind=one.kind, ref=one.ref, **values)
+            tx.run("slack_tried", incident=plan.incident_id, kind=one.kind, ref=one.ref)
         before = plan.posted.get(one.key) or {"nonce": ""}
         plan.posted[one.key] = {**before, **values, "age_s": 0.0}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ from connectors.slack.client import NEEDED_SCOPES, Refused, Slack, TooFast
 from connectors.slack.people import Known, People, Stranger
 from connectors.slack.picture import Line, png
 from connectors.unreachable import Unreachable
-from lab.slack.workspace import BOT, BOT_TOKEN, CHANNEL, TEAM, Workspace
+from lab.slack.workspace import BOT, BOT_TOKEN, CHANNEL, TEAM, Posted, Workspace
 from tests.connectors.slack.examples import AT, case
 
 if TYPE_CHECKING:
@@ -37,6 +38,38 @@ def test_a_message_is_posted_changed_and_answered_in_its_thread(workspace: Works
     root, reply = workspace.messages
     assert "its page" in str(root.blocks)
     assert reply.thread_ts == root.ts
+
+
+def test_a_message_is_found_by_its_mark_among_others_and_pages(workspace: Workspace) -> None:
+    workspace.limited = False
+    slack, mark = at(workspace), {"incident": "7", "kind": "incident", "ref": "", "nonce": "n1"}
+    since = time.time()
+    ts = slack.post(CHANNEL, messages.incident(case()), mark=mark)
+    others = [Posted(CHANNEL, f"{int(time.time()) + 1}.{number:06d}", "more", []) for number in range(250)]
+    workspace.messages.extend(others)
+    assert slack.find(CHANNEL, mark, thread_ts=None, since_s=since) == ts
+    assert slack.find(CHANNEL, {**mark, "nonce": "n2"}, thread_ts=None, since_s=since) is None
+    assert slack.find(CHANNEL, mark, thread_ts=None, since_s=since + 3600) is None
+    reply = slack.post(
+        CHANNEL, messages.timeline(case(), [(AT, "api", "told")]), thread_ts=ts, mark=mark | {"ref": "0"}
+    )
+    assert slack.find(CHANNEL, mark | {"ref": "0"}, thread_ts=ts, since_s=since) == reply
+    assert slack.find(CHANNEL, mark | {"ref": "0"}, thread_ts=None, since_s=since) is None
+
+
+def test_a_file_is_found_in_its_thread_by_its_name(workspace: Workspace) -> None:
+    slack = at(workspace)
+    since, ts = time.time(), slack.post(CHANNEL, messages.incident(case()))
+    slack.upload(CHANNEL, ts, "chart.png", "what moved", b"png")
+    assert slack.find_file(CHANNEL, ts, "chart.png", since_s=since)
+    assert not slack.find_file(CHANNEL, ts, "other.png", since_s=since)
+
+
+def test_looking_without_the_scope_is_refused_by_name(workspace: Workspace) -> None:
+    workspace.scopes = "chat:write"
+    with pytest.raises(Refused) as raised:
+        at(workspace).find(CHANNEL, {"nonce": "n"}, thread_ts=None, since_s=0.0)
+    assert raised.value.error == "missing_scope"
 
 
 def test_a_file_goes_into_the_thread_by_the_three_calls(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connectors.slack.client import CHANNEL_SCOPES, GROUP_SCOPE, NEEDED_SCOPES
+from connectors.slack.client import CHANNEL_SCOPES, GROUP_SCOPE, HISTORY_SCOPES, NEEDED_SCOPES
 from service.configuration import Configuration
 from service.notices import EVENTS
 from service.routes.slack import router
@@ -30,7 +30,9 @@ def manifest() -> dict[str, Any]:
 
 
 def test_the_scopes_are_those_the_code_needs_and_no_others(manifest: dict[str, Any]) -> None:
-    assert sorted(manifest["oauth_config"]["scopes"]["bot"]) == sorted((*NEEDED_SCOPES, GROUP_SCOPE, *CHANNEL_SCOPES))
+    assert sorted(manifest["oauth_config"]["scopes"]["bot"]) == sorted(
+        (*NEEDED_SCOPES, GROUP_SCOPE, *CHANNEL_SCOPES, *HISTORY_SCOPES)
+    )
 
 
 def test_the_addresses_are_those_that_are_served(manifest: dict[str, Any]) -> None:

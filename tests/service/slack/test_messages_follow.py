@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent.events import ExecutionEnded, ExecutionStarted, VerificationSampled
 from connectors.store.store import jsonb
-from lab.slack.workspace import CHANNEL
+from lab.slack.workspace import CHANNEL, SCOPES
 from service.steps.approve import Ask, Declined, escalate, expire, take
 from tests.service.incident_world import KEY, firing
-from tests.service.slack.scene import ADA, BOB, GROUP, scene_on, until
+from tests.service.slack.scene import ADA, BOB, GROUP, STRANGER, scene_on, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.slack.workspace import Posted
     from tests.connectors.store.database import Database
     from tests.service.slack.scene import Scene
 
@@ -129,6 +131,103 @@ def paused(scene: Scene, number: int, *, paused: bool = True) -> None:
     with scene.world.api.store.transaction() as tx:
         tx.run("set_control", paused=paused, reason=f"for INC-{number}", person="ada@example.com")
         tx.audit(number, "test", "Noted", {"note": "the switch"})
+
+
+# --- What was posted when the process ended ----------------------------------------------------------------------
+
+
+def about(scene: Scene, number: int) -> list[Posted]:
+    return [one for one in scene.workspace.shown(thread=True) if f"INC-{number}" in one.text]
+
+
+def looks(scene: Scene) -> int:
+    return sum(1 for call in scene.workspace.calls if call[1] in {"conversations.history", "conversations.replies"})
+
+
+def state_of(scene: Scene, approval: str) -> str:
+    row = scene.world.one("approval", id=approval)
+    assert row is not None
+    return str(row["state"])
+
+
+def forgotten(scene: Scene, number: int) -> None:
+    """As a process leaves it that ended between Slack's answer and its note."""
+    scene.world.database.run(
+        "UPDATE stanch.slack_message SET ts = NULL, channel = NULL, rendered = NULL, stage = NULL, sent_at = NULL, "
+        "tried_at = clock_timestamp() - interval '5 s' WHERE incident_id = %s",
+        (number,),
+    )
+    scene.world.database.run("DELETE FROM stanch.slack_incident WHERE incident_id = %s", (number,))
+
+
+def test_a_message_whose_answer_was_lost_is_found_again_and_its_button_counts(scene: Scene) -> None:
+    scene.workspace.broken["chat.postMessage"] = "lost"
+    number, approval, _ = scene.world.awaiting()
+    scene.channel.reconciler.turn()
+    scene.workspace.broken.clear()
+    assert sum(1 for one in about(scene, number) if one.button("rem_approve")) == 1
+    scene.clock.now_s += 120
+    scene.turn(12)
+    assert len({one.ts for one in about(scene, number) if one.thread_ts is None}) == 2, "the incident's and the fix's"
+    assert sum(1 for one in about(scene, number) if one.button("rem_approve")) == 1
+    scene.press(scene.proposal(approval), "rem_approve")
+    until(lambda: state_of(scene, approval) == "approved")
+
+
+def test_a_process_that_ended_before_its_note_leaves_no_second_message(scene: Scene) -> None:
+    number, _, message = scene.waiting()
+    scene.turn(12)
+    before = [(one.ts, one.thread_ts) for one in about(scene, number)]
+    files = len(scene.workspace.files)
+    forgotten(scene, number)
+    paused(scene, number)
+    scene.clock.now_s += 120
+    scene.turn(12)
+    paused(scene, number, paused=False)
+    assert [(one.ts, one.thread_ts) for one in about(scene, number)] == before
+    assert len(scene.workspace.files) == files
+    assert message.edits, "what it says now was not brought to it"
+    assert scene.world.database.run(
+        "SELECT count(*) FROM stanch.slack_message WHERE incident_id = %s AND (ts IS NULL OR tried_at IS NOT NULL)",
+        (number,),
+    ) == [(0,)]
+
+
+def test_somebody_elses_message_with_our_mark_is_not_ours(scene: Scene) -> None:
+    number, approval, message = scene.waiting()
+    scene.workspace.delete(message)
+    theirs = replace(message, user=STRANGER)
+    scene.workspace.messages.append(theirs)
+    forgotten(scene, number)
+    scene.turn(12)
+    assert scene.proposal(approval).ts != theirs.ts
+    assert theirs.edits == message.edits
+
+
+def test_without_the_right_to_read_there_is_a_second_message_and_the_first_ones_button_is_dead(scene: Scene) -> None:
+    number, approval, message = scene.waiting()
+    scene.workspace.scopes = SCOPES.replace(",channels:history,groups:history", "")
+    forgotten(scene, number)
+    scene.turn(12)
+    scene.workspace.scopes = SCOPES
+    assert scene.proposal(approval).ts != message.ts
+    assert scene.press(message, "rem_approve").status_code == 200
+    until(lambda: scene.workspace.whispers(ADA) != [])
+    assert state_of(scene, approval) == "pending"
+
+
+def test_nobody_looks_where_nothing_was_lost(fresh_scene: Scene) -> None:
+    fresh_scene.workspace.broken["chat.postMessage"] = "ratelimited"
+    fresh_scene.world.awaiting()
+    fresh_scene.turn(2)
+    fresh_scene.workspace.broken["chat.postMessage"] = "not_in_channel"
+    fresh_scene.clock.now_s += 120
+    fresh_scene.turn(2)
+    fresh_scene.workspace.broken.clear()
+    fresh_scene.clock.now_s += 120
+    fresh_scene.turn(12)
+    assert fresh_scene.workspace.shown()
+    assert looks(fresh_scene) == 0
 
 
 def test_only_one_process_writes(scene: Scene, database: Database, tmp_path: Path) -> None:
