@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,8 +37,16 @@ STORM_ALERTS = 10_000
 GROUP_SIZE = 100
 CAUSES = 20
 """Services that fail in the storm, each with alerts in several groups."""
-SETTLES_WITHIN_S = 300.0
-MOST_PINGS = 30_000
+AT_A_TIME = 1_000
+"""Alerts between two looks at the processes' memory."""
+SETTLES_WITHIN_S = 150.0
+"""A machine that others load takes its time; what is not taken in by then is told, and in the store all the same."""
+TELL_EVERY_S = 5.0
+PACED_SHARE = 0.7
+"""Of the capacity just measured. At full throttle a latency is the length of the client's own queue."""
+OPEN_STEPS = "SELECT count(*) FROM stanch.step WHERE kind = 'intake' AND state IN ('ready', 'running')"
+MOST_PINGS = 60_000
+PROCESSES = ("serve", "worker-agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +141,14 @@ class Bench:
 
     def settled(self) -> bool:
         """Waits until every body is taken in. False: not in time."""
-        end = time.monotonic() + SETTLES_WITHIN_S
+        end, told = time.monotonic() + SETTLES_WITHIN_S, time.monotonic()
         while time.monotonic() < end:
-            open_steps = "SELECT count(*) FROM stanch.step WHERE kind = 'intake' AND state IN ('ready', 'running')"
-            if self.counted(open_steps) == 0:
+            if self.counted(OPEN_STEPS) == 0:
                 return True
-            time.sleep(0.5)
+            if time.monotonic() - told > TELL_EVERY_S:
+                told = time.monotonic()
+                say(f"{self.counted(OPEN_STEPS):,} steps to take in")
+            time.sleep(0.2)
         return False
 
     def cpu_s(self, name: str) -> float:
@@ -151,15 +162,20 @@ class Bench:
         (came,) = post(ask)
         return Rate.of(came, self.cpu_s(name) - before)
 
-    def memory_mib(self, name: str) -> float:
-        """Proportional set size of a process; NaN when it is not there."""
-        child = next((one for one in self._group.children() if one.name == name), None)
-        try:
-            rollup = Path(f"/proc/{child.pid if child else 0}/smaps_rollup").read_text(encoding="ascii")
-        except OSError:
-            return float("nan")
-        kilobytes = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-        return round(kilobytes / 1024, 1)
+    def memory_mib(self) -> dict[str, float]:
+        """Resident memory of serve and the worker; without the worker before it runs."""
+        found = {}
+        for child in self._group.children():
+            if child.name in PROCESSES:
+                status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
+                kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+                found[child.name] = round(kilobytes / 1024, 1)
+        return found
+
+
+def say(what: str) -> None:
+    """Progress, for whoever waits."""
+    click.echo(f"  {what}", err=True)
 
 
 def post(*asks: Ask) -> list[Came]:
@@ -196,10 +212,12 @@ def rates(bench: Bench, seconds: float, rounds: int) -> dict[str, Any]:
     """Bare and ours in turns, so that a busy minute hurts both; the median round counts."""
     body = notification(0, 1, 0, 0)
     post(bench.bare([body], 1.0), bench.bearer([body], 1.0))
-    pairs = [
-        (bench.rate("bare", bench.bare([body], seconds)), bench.rate("serve", bench.bearer([body], seconds)))
-        for _ in range(rounds)
-    ]
+    pairs = []
+    for number in range(1, rounds + 1):
+        bare = bench.rate("bare", bench.bare([body], seconds))
+        ours = bench.rate("serve", bench.bearer([body], seconds))
+        pairs.append((bare, ours))
+        say(f"round {number} of {rounds}: bare {bare.accepts_per_s:,.0f}/s, ours {ours.accepts_per_s:,.0f}/s")
     bare, ours = (_median([pair[side] for pair in pairs]) for side in (0, 1))
     return {
         "bare": asdict(bare),
@@ -214,62 +232,82 @@ def _median(found: Sequence[Rate]) -> Rate:
     return sorted(found, key=lambda one: one.accepts_per_s)[len(found) // 2]
 
 
-def paced(bench: Bench, seconds: float, rate_per_s: float) -> dict[str, Any]:
-    """At a given rate, latencies from when each post was due."""
+def paced(bench: Bench, seconds: float, bare_per_s: float, ours_per_s: float) -> dict[str, Any]:
+    """At given rates, latencies from when each post was due."""
     body = notification(0, 1, 0, 0)
-    bare = bench.rate("bare", bench.bare([body], seconds, rate_per_s))
-    ours = bench.rate("serve", bench.bearer([body], seconds, rate_per_s=rate_per_s))
-    return {"asked_per_s": rate_per_s, "bare": asdict(bare), "bearer": asdict(ours)}
+    bare = bench.rate("bare", bench.bare([body], seconds, bare_per_s))
+    ours = bench.rate("serve", bench.bearer([body], seconds, rate_per_s=ours_per_s))
+    return {
+        "bare": {"asked_per_s": round(bare_per_s, 1), **asdict(bare)},
+        "bearer": {"asked_per_s": round(ours_per_s, 1), **asdict(ours)},
+    }
 
 
 def storm(bench: Bench) -> dict[str, Any]:
     """10,000 alerts in groups of 100, from CAUSES services: all stored, one incident a cause, memory flat."""
-    posts = STORM_ALERTS // GROUP_SIZE
-    bodies = [notification(number * GROUP_SIZE, GROUP_SIZE, number % CAUSES, number) for number in range(posts)]
-    before = bench.memory_mib("serve"), bench.memory_mib("worker-agent")
+    bodies = [
+        notification(number * GROUP_SIZE, GROUP_SIZE, number % CAUSES, number)
+        for number in range(STORM_ALERTS // GROUP_SIZE)
+    ]
+    each = AT_A_TIME // GROUP_SIZE
+    memory, statuses, settled = [bench.memory_mib()], Counter[str](), True
     began = time.monotonic()
-    (came,) = post(bench.bearer(bodies, posts=posts))
-    settled = bench.settled()
+    for first in range(0, len(bodies), each):
+        (came,) = post(bench.bearer(bodies[first : first + each], posts=each))
+        statuses.update(came.statuses)
+        settled = bench.settled()
+        memory.append(bench.memory_mib())
+        say(f"{(first + each) * GROUP_SIZE:,} alerts; MiB: {memory[-1]}")
     seconds = time.monotonic() - began
     return {
         "alerts": STORM_ALERTS,
-        "posts": came.statuses,
+        "posts": dict(statuses),
         "stored": bench.counted("SELECT count(*) FROM stanch.alert"),
         "causes": CAUSES,
         "incidents": bench.counted("SELECT count(*) FROM stanch.incident"),
         "settled": settled,
         "seconds": round(seconds, 1),
         "alerts_per_s": round(STORM_ALERTS / seconds),
-        "memory_mib": {
-            "serve": [before[0], bench.memory_mib("serve")],
-            "worker": [before[1], bench.memory_mib("worker-agent")],
-        },
+        "memory_mib": _curves(memory),
     }
+
+
+def _curves(memory: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    return {name: [look[name] for look in memory if name in look] for name in PROCESSES}
 
 
 def singles(bench: Bench) -> dict[str, Any]:
     """10,000 posts of one alert each, as fast as they go: whatever was answered 202 is in the store."""
     bodies = [notification(100_000 + number, 1, number % CAUSES, number % CAUSES) for number in range(STORM_ALERTS)]
+    memory, alerts = [bench.memory_mib()], bench.counted("SELECT count(*) FROM stanch.alert")
     (came,) = post(bench.bearer(bodies, posts=STORM_ALERTS))
+    say(f"answered {came.statuses}")
+    memory.append(bench.memory_mib())
     held = bench.counted("SELECT count(*) FROM stanch.inbox WHERE receipt = ANY(%s::uuid[])", came.receipts)
+    began = time.monotonic()
     settled = bench.settled()
+    memory.append(bench.memory_mib())
     return {
         "posts": came.statuses,
         "accepted": came.accepted,
         "lost": came.accepted - held,
+        "seconds": round(came.seconds, 1),
         "p99_ms": round(1000 * came.p99, 2),
         "settled": settled,
+        "settled_after_s": round(time.monotonic() - began, 1),
+        "alerts": bench.counted("SELECT count(*) FROM stanch.alert") - alerts,
         "quarantined": bench.counted("SELECT count(*) FROM stanch.inbox WHERE state = 'quarantined'"),
-        "memory_mib": {"serve": bench.memory_mib("serve"), "worker": bench.memory_mib("worker-agent")},
+        "memory_mib": _curves(memory),
     }
 
 
 @click.command(epilog="\b\nExamples:\n  stanch bench ingest\n  stanch bench ingest --seconds 10 --rounds 3 --json")
 @click.option("--seconds", default=6.0, show_default=True, help="How long each rate is measured.")
 @click.option("--rounds", default=3, show_default=True, help="How often bare and ours take turns.")
-@click.option("--rate", "rate_per_s", default=1500.0, show_default=True, help="Posts a second for the latencies.")
+@click.option("--rate", "rate_per_s", type=float, help="Posts a second for the latencies; without it, 70 % of what "
+              "each of the two just took.")  # fmt: skip
 @click.option("--json", "json_", is_flag=True, help="A JSON object a part.")
-def ingest(*, seconds: float, rounds: int, rate_per_s: float, json_: bool) -> None:
+def ingest(*, seconds: float, rounds: int, rate_per_s: float | None, json_: bool) -> None:
     """Durable accepts beside a bare application, a storm in groups, a storm of single posts."""
     place = free_place(ROOT / "var" / "bench-ingest")
     with ProcessGroup(place / "run", lambda _: None) as group:
@@ -280,17 +318,25 @@ def ingest(*, seconds: float, rounds: int, rate_per_s: float, json_: bool) -> No
             _show(name, found, json_=json_)
 
 
-def _parts(bench: Bench, seconds: float, rounds: int, rate_per_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield "machine", {"cores": os.cpu_count(), "load": [round(one, 2) for one in os.getloadavg()]}
-    yield "full_load", rates(bench, seconds, rounds)
-    yield "paced", paced(bench, seconds, rate_per_s)
+def _parts(bench: Bench, seconds: float, rounds: int, rate_per_s: float | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "machine", _machine()
+    click.echo(f"full load: {rounds} rounds of {seconds:g} s each, bare and ours in turns", err=True)
+    full = rates(bench, seconds, rounds)
+    yield "full_load", full
+    shares = [rate_per_s or PACED_SHARE * full[name]["accepts_per_s"] for name in ("bare", "bearer")]
+    click.echo("paced: latencies at a rate that leaves room", err=True)
+    yield "paced", paced(bench, seconds, shares[0], shares[1])
     bench.forget_steps()
     bench.stack.start_process("worker-agent")
     parts: tuple[tuple[str, Callable[[Bench], dict[str, Any]]], ...] = (("groups", storm), ("singles", singles))
     for name, part in parts:
         click.echo(f"{name}: a storm of {STORM_ALERTS:,} alerts", err=True)
         yield name, part(bench)
-    yield "machine", {"cores": os.cpu_count(), "load": [round(one, 2) for one in os.getloadavg()]}
+    yield "machine", _machine()
+
+
+def _machine() -> dict[str, Any]:
+    return {"cores": os.cpu_count(), "load": [round(one, 2) for one in os.getloadavg()]}
 
 
 def _show(name: str, found: dict[str, Any], *, json_: bool) -> None:
