@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load import CommitLog, schedule
+from lab.load import CommitLog, Pace, bursts, schedule
 
 _EPOCH = 1_700_000_000.0
 
@@ -88,3 +88,23 @@ def test_only_writes_inside_the_window_are_counted() -> None:
     gap = _log(0.0, 1.0, 2.0, 3.0).longest_gap(_EPOCH + 1.0, _EPOCH + 2.0, _EPOCH + 3.0)
 
     assert gap.writes == 2
+
+
+def test_bursts_are_short_mild_and_apart_and_the_same_for_a_seed() -> None:
+    some = list(islice(bursts(_rng(4)), 200))
+
+    assert some == list(islice(bursts(_rng(4)), 200))
+    assert all(1.0 <= one.ends - one.begins <= 3.0 and 1.0 < one.factor < 1.5 for one in some)
+    assert all(later.begins - earlier.ends >= 20.0 for earlier, later in pairwise(some))
+
+
+def test_the_pace_is_the_usual_one_but_in_a_burst_and_in_a_surge() -> None:
+    pace, burst = Pace(_rng(4)), next(bursts(_rng(4)))
+    inside = (burst.begins + burst.ends) / 2
+
+    assert pace.factor(1.0) == 1.0
+    assert pace.factor(inside) == burst.factor
+    pace.surge(inside, inside + 60.0, 3.0)
+    assert pace.factor(inside) == pytest.approx(3.0 * burst.factor)
+    assert pace.surges(inside)
+    assert not pace.surges(inside + 60.0)

@@ -100,6 +100,75 @@ def test_every_edge_and_pool_is_measured(shop: Shop) -> None:
     assert 'db_query_duration_seconds_count{service="orders",statement="newest_orders"}' in orders
 
 
+def _control(shop: Shop, service: str, order: dict[str, Any]) -> httpx.Response:
+    return httpx.post(shop.control(service), json=order, timeout=15)
+
+
+def _sessions(target: Target, application: str, state: str) -> int:
+    with psycopg.connect(target.admin_dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state = %s", (application, state)
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def test_a_product_is_shown_with_the_most_wanted_of_its_category(shop: Shop) -> None:
+    page = _get(f"{shop.storefront_url}/products/7").json()
+    search = _get(f"{shop.storefront_url}/search?category_id={page['product']['category_id']}").json()
+
+    assert page["product"]["name"] == "Product 7"
+    assert len(page["others"]) == 20
+    assert search["products"] == page["others"]
+    assert _get(f"{shop.storefront_url}/products/999999999").status_code == 404
+
+
+def test_billing_puts_a_new_order_on_an_invoice_once(shop: Shop, target: Target) -> None:
+    def invoiced() -> list[int]:
+        with psycopg.connect(target.admin_dsn) as connection:
+            rows = connection.execute("SELECT total_cents FROM invoices WHERE customer_id = 11").fetchall()
+        return [row[0] for row in rows]
+
+    for _ in range(2):
+        assert _order(shop, {"customer_id": 11, "amount_cents": 777}).status_code == 201
+
+    assert eventually(lambda: sum(invoiced()) == 2 * 777)
+    with psycopg.connect(target.admin_dsn) as connection:
+        row = connection.execute("SELECT sum(orders) FROM invoices WHERE customer_id = 11").fetchone()
+    assert row == (2,)
+    assert 'job_runs_total{outcome="succeeded",service="billing"}' in _metrics(shop, "billing")
+
+
+def test_the_month_ends_once_at_a_time_and_when_it_is_told_to(shop: Shop) -> None:
+    assert _control(shop, "billing", {"kind": "month_end", "seconds": 60}).status_code == 200
+    assert _control(shop, "billing", {"kind": "month_end"}).status_code == 409
+    assert eventually(lambda: 'statement="month_end"' in _metrics(shop, "billing"))
+    assert _control(shop, "billing", {"kind": "none"}).status_code == 200
+    assert _control(shop, "billing", {"kind": "month_end", "seconds": 0}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("service", "pool", "application"),
+    [("catalog", "products", "shop-catalog"), ("orders", "read", "shop-orders-read")],
+)
+def test_leaked_connections_are_idle_sessions_of_the_guilty_and_come_back_when_it_is_undone(
+    shop: Shop, target: Target, service: str, pool: str, application: str
+) -> None:
+    def lent() -> float:
+        prefix = f'db_pool_connections_in_use{{pool="{pool}",service="{service}"}} '
+        lines = [line for line in _metrics(shop, service).splitlines() if line.startswith(prefix)]
+        return float(lines[0].removeprefix(prefix))
+
+    size = 84 if service == "catalog" else 2
+    answer = _control(shop, service, {"kind": "leak", "pool": pool, "leave": size - 2})
+
+    assert answer.status_code == 200
+    assert lent() == 2
+    assert _sessions(target, application, "idle") >= 2
+    assert _control(shop, service, {"kind": "leak", "pool": pool}).status_code == 409
+    assert _control(shop, service, {"kind": "none"}).status_code == 200
+    assert eventually(lambda: lent() == 0)
+
+
 def test_the_exporter_speaks_of_the_target_and_holds_no_transaction_open(shop: Shop, target: Target) -> None:
     text = _metrics(shop, DEFAULT_SERVICE)
 
@@ -110,6 +179,10 @@ def test_the_exporter_speaks_of_the_target_and_holds_no_transaction_open(shop: S
         "pg_stat_user_tables_seq_tup_read",
         "pg_stat_database_xact_commit",
         "pg_stat_activity_count",
+        "pg_stat_activity_max_tx_duration",
+        "pg_long_running_transactions",
+        "pg_stat_database_temp_bytes",
+        "pg_stat_user_tables_n_dead_tup",
         "pg_locks_count",
         "pg_settings_max_connections",
         "pg_stat_statements_seconds_total",
@@ -141,6 +214,8 @@ def test_the_load_records_committed_writes_and_ends_in_order(shop: Shop) -> None
     assert gaps["longest_gap_seconds"] > 0
     assert _get(f"{shop.load_url}/gaps").status_code == 400
     assert 'load_requests_total{code="200",kind="read"}' in _get(f"{shop.load_url}/metrics").text
+    for order, status in (("surge", 200), ("surge", 409), ("none", 200), ("surge", 200), ("famine", 400)):
+        assert _control(shop, "load", {"kind": order, "factor": 2, "seconds": 5}).status_code == status
     load.signal(signal.SIGTERM)
     assert load.wait(15) == 0
     shop.stop_load()
