@@ -11,32 +11,37 @@ from service.loops import Loop
 from service.settings import UnusableSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from guardrails.index_action import Connection
     from service.ports import Ports
 
 LOOK_EVERY_S = 60.0
 
+Way = Literal["diagnose", "fix", "signal", "admin"]
 
-def looking(given: Ports, connection: Literal["diagnose", "fix"], stop: threading.Event) -> Loop:
-    """A loop for a process that holds this way to the targets."""
+
+def looking(given: Ports, ways: Sequence[Way], stop: threading.Event) -> Loop:
+    """A loop for a process that holds these ways to the targets; one that a target does not have is not tried."""
 
     def body() -> None:
-        for target in given.configuration.targets:
-            note(given, target, connection)
+        for name, target in given.configuration.targets.items():
+            for way in ways:
+                if target.dsn_file(way) is not None:
+                    note(given, name, way)
 
     return Loop("access", body, LOOK_EVERY_S, threading.Event(), stop)
 
 
-def note(given: Ports, target: str, connection: Literal["diagnose", "fix"]) -> None:
+def note(given: Ports, target: str, way: Way) -> None:
     """Raises Unreachable when the store is away; a target that is away is what is written down."""
     try:
-        detail = _diagnosing(given, target) if connection == "diagnose" else _fixing(given, target)
+        detail = _diagnosing(given, target) if way == "diagnose" else _writing(given, target, way)
         ok = True
     except (Unreachable, UnusableSettings) as error:
         detail, ok = {"why": str(error)}, False
     with given.store.transaction() as tx:
-        tx.run("note_access", target=target, connection=connection, ok=ok, detail=jsonb(dict(detail)))
+        tx.run("note_access", target=target, connection=way, ok=ok, detail=jsonb(dict(detail)))
 
 
 def _diagnosing(given: Ports, target: str) -> Mapping[str, Any]:
@@ -45,6 +50,6 @@ def _diagnosing(given: Ports, target: str) -> Mapping[str, Any]:
         return {**reader.identity().as_data(), "not_visible": hidden}
 
 
-def _fixing(given: Ports, target: str) -> Mapping[str, Any]:
-    with given.writer(target) as writer:
+def _writing(given: Ports, target: str, way: Connection) -> Mapping[str, Any]:
+    with given.writer(target, way) as writer:
         return writer.identity().as_data()

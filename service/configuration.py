@@ -55,6 +55,11 @@ class Target(_Section):
     environment: str = ""
     selector: dict[str, Annotated[str, AfterValidator(_expression)]] = {}
 
+    def dsn_file(self, connection: Literal["diagnose", "fix", "signal", "admin"]) -> Path | None:
+        files = {"diagnose": self.diagnose_dsn_file, "fix": self.fix_dsn_file, "signal": self.signal_dsn_file,
+                 "admin": self.admin_dsn_file}  # fmt: skip
+        return files[connection]
+
     def selects(self, labels: Mapping[str, str]) -> bool:
         """Every label of the selector matches its regular expression in full; an empty selector matches nothing."""
         return bool(self.selector) and all(

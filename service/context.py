@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, HTTPException, Request, status
 
-from service import proxy
+from service import proxy, round_trip
 from service.hooks import Doors, closed_doors
 from service.identity import TOKEN_PREFIX, Identities, Person, Role, token_hash
 from service.pages.recent import Recent
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guardrails.permit import SigningKey
     from service.broadcast import Broadcast
     from service.ports import Ports
+    from service.round_trip import Tested
     from service.sessions import Sessions
     from service.settings import Settings
     from service.steps.runner import Runner
@@ -46,6 +47,7 @@ class Context:
     wakes: dict[str, Callable[[], None]] = field(default_factory=dict)
     doors: Doors = field(default_factory=closed_doors)
     recent: Recent = field(default_factory=Recent)
+    send_test: Callable[[Settings, Tested], tuple[bool, str]] = round_trip.tried
 
 
 async def context(request: Request) -> Context:

@@ -1,4 +1,4 @@
-"""`stanch doctor --send-test`: something harmless goes the whole way, from the address others use to the worker.
+"""`stanch doctor --send-test` and the settings page: something harmless goes the whole way, from our own address on.
 
 An end of an alert that never fired opens no incident; an empty list is no change; a ping is only a ping.
 """
@@ -12,7 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 
@@ -21,7 +21,7 @@ from connectors.unreachable import Unreachable
 from service.configuration import read
 from service.hooks import hooks
 from service.integrations import HOOK_PATH, NotWorking, pagerduty
-from service.settings import PREFIX
+from service.settings import PREFIX, UnusableSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,27 @@ class Posted:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+
+Tested = Literal["alertmanager", "pagerduty", "grafana", "changes", "slack"]
+
+
+def tried(settings: Settings, name: Tested) -> tuple[bool, str]:
+    """Whether it went the whole way, and what happened, in one line without any secret."""
+    try:
+        return True, _slack(settings) if name == "slack" else send(settings, name)
+    except (Unreachable, NotWorking, UnusableSettings) as error:
+        return False, str(error)
+
+
+def _slack(settings: Settings) -> str:
+    from service.slack.doctor import send_test  # noqa: PLC0415 only whoever has Slack pays for importing it
+    from service.slack.enabled import WHAT_TO_SET, slack  # noqa: PLC0415
+
+    found = slack(settings, read(settings.config))
+    if found is None:
+        raise UnusableSettings(WHAT_TO_SET)
+    return send_test(found, settings.public_url)
 
 
 def send(settings: Settings, name: HookKind, transport: httpx.BaseTransport | None = None) -> str:

@@ -41,7 +41,7 @@ def work(settings: Settings, queue: ServedQueue) -> int:
     runner = wiring.runner(given, handlers_of(given), "worker", queues)
     stop = threading.Event()
     if "agent" in queues:
-        access.looking(given, "diagnose", stop).start()
+        access.looking(given, ("diagnose",), stop).start()
     return _serve(settings, runner, f"worker {queue}", queues, threads, stop)
 
 
@@ -52,7 +52,7 @@ def execute(settings: Settings) -> int:
     given = wiring.ports(settings, "executor")
     runner = wiring.runner(given, wiring.executor_handlers(given), "executor", ("execute",))
     stop = threading.Event()
-    access.looking(given, "fix", stop).start()
+    access.looking(given, ("fix", "signal", "admin"), stop).start()
     return _serve(settings, runner, "executor", ("execute",), 2, stop)
 
 

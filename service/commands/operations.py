@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from service.configuration import HookKind
+    from service.round_trip import Tested
 
 
 @click.command(epilog="\b\nExample:\n  STANCH_STORE_DSN=postgresql://owner@store/stanch stanch migrate")
@@ -140,7 +140,7 @@ def verify(json_: bool) -> None:
     type=click.Choice(["alertmanager", "pagerduty", "grafana", "changes", "slack"]),
     help="Send something harmless through this hook and wait until it is taken in; may be repeated.",
 )
-def doctor(json_: bool, tested: tuple[HookKind | Literal["slack"], ...]) -> None:
+def doctor(json_: bool, tested: tuple[Tested, ...]) -> None:
     """Check every setting and every connection this process could use; exit 1 when one does not work."""
     found = [_settings_row()]
     if found[0]["ok"]:
@@ -199,28 +199,11 @@ def _connections() -> list[dict[str, Any]]:
     return rows
 
 
-def _round_trip(name: HookKind | Literal["slack"]) -> dict[str, Any]:
-    from connectors.unreachable import Unreachable
-    from service.integrations import NotWorking
-    from service.round_trip import send
+def _round_trip(name: Tested) -> dict[str, Any]:
+    from service.round_trip import tried
 
-    try:
-        said = _slack_test() if name == "slack" else send(load(), name)
-        return _row(f"test {name}", said, ok=True)
-    except (Unreachable, UnusableSettings, NotWorking) as error:
-        return _row(f"test {name}", str(error), ok=False)
-
-
-def _slack_test() -> str:
-    from service.configuration import read
-    from service.slack.doctor import send_test
-    from service.slack.enabled import WHAT_TO_SET, slack
-
-    settings = load()
-    found = slack(settings, read(settings.config))
-    if found is None:
-        raise UnusableSettings(WHAT_TO_SET)
-    return send_test(found, settings.public_url)
+    ok, said = tried(load(), name)
+    return _row(f"test {name}", said, ok=ok)
 
 
 def _store(dsn: str) -> str:

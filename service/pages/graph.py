@@ -53,19 +53,28 @@ def _node(
     loudest: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     cause, alert, out = name == way[0], name == way[-1], name in ruled
+    metric, moved = ("", "") if out else _moved(loudest.get(name))
     return {
         "name": shown(name, NAME_CHARS),
-        "note": "ruled out" if out else _moved(loudest.get(name)) or ("likely cause" if cause else "nothing unusual"),
+        "note": f"{metric} {moved}"
+        if moved
+        else "ruled out"
+        if out
+        else "likely cause"
+        if cause
+        else "nothing unusual",
+        "moved": moved,
         "why": shown(ruled[name]) if out else "",
         "probability": likely.get(name),
         "kind": "cause" if cause else "alert" if alert else "out" if out else "plain",
     }
 
 
-def _moved(metric: Mapping[str, Any] | None) -> str:
+def _moved(metric: Mapping[str, Any] | None) -> tuple[str, str]:
+    """The metric, and from what to what it moved: the end of the note, which a drawing may put on a line of its own."""
     if metric is None:
-        return ""
-    return f"{shown(words(metric['metric']), NOTE_CHARS)} {number(metric['before'])} to {number(metric['during'])}"
+        return "", ""
+    return shown(words(metric["metric"]), NOTE_CHARS), f"{number(metric['before'])} to {number(metric['during'])}"
 
 
 def _edges(

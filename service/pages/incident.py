@@ -9,6 +9,7 @@ import orjson
 
 from agent.expression import signal_of
 from agent.incident import OPEN_STATES, ExecutionState, IncidentState, Milestone
+from agent.runbook.pinned import skill_of
 from guardrails.audit import seal
 from guardrails.canonical import UnusableDocument
 from service import view
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 SHARED_AGE_S = 1.0
 """Each change has a key of its own; this long may the time that is left be old."""
+
+PANELS_AGE_S = 300.0
+"""Nothing of them grows old; they are forgotten."""
 
 BUILD_PHASES = (
     ("initializing", "prepare"),
@@ -75,7 +79,7 @@ def as_seen(values: Mapping[str, Any], by: decision.Standing) -> dict[str, Any]:
 
 def _shared(tx: Transaction, held: Context, incident: Incident) -> dict[str, Any]:
     whole = with_changes(tx, held, incident)
-    return arrange(whole) | {
+    return arrange(whole) | _panels(held, whole) | {
         "advice": _advice(tx, held, incident, whole["proposal"]),
         "graph": graph(whole, held.ports.configuration.graph),
         "similar": similar.remembered(tx, held.ports, incident),
@@ -116,15 +120,25 @@ def arrange(whole: dict[str, Any]) -> dict[str, Any]:
         "lines": sentence.lines(whole),
         "badge": sentence.badge(whole["state"], whole["outcome"], progress["percent"] if progress else None),
         "progress": progress,
-        "evidence": chart.panel(*evidence_drawn(whole)),
-        "check_plot": chart.panel(*verification_drawn(whole)),
         "hidden": hidden(whole),
     }
 
 
+def _panels(held: Context, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The charts, which cost more than all the rest: drawn anew when there is other evidence or another mark."""
+    evidence, check = evidence_drawn(whole), verification_drawn(whole)
+    key = ("panels", whole["id"], tuple(one["sha256"] for one in whole["evidence"]), evidence[1], check[1])
+
+    def make() -> dict[str, Any]:
+        return {"evidence": chart.panel(*evidence), "check_plot": chart.panel(*check)}
+
+    found: dict[str, Any] = held.recent.get(key, PANELS_AGE_S, make)
+    return found
+
+
 def _advice(tx: Transaction, held: Context, incident: Incident, proposal: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the check measured that gave the proposal its parameters. Empty when there is none."""
-    skill = held.ports.skills.get(incident.skill or "")
+    skill = skill_of(held.ports.skills, incident)
     if proposal is None or skill is None:
         return {}
     names = {fix.params_from for fix in skill.remediations if fix.action == proposal["action"]}

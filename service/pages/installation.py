@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from guardrails.judge import RISK_IN_PRODUCTION
 from guardrails.verdict import RISKS
 from service.hooks import hooks
+from service.round_trip import Tested
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors.store.store import Row, Transaction
     from guardrails.policy import Policy
+    from service.access import Way
     from service.configuration import Configuration, Target
     from service.context import Context
     from service.identity import Person
@@ -19,6 +23,15 @@ if TYPE_CHECKING:
 STALE_S = 180.0
 """Three looks of service/access.py; older than that nobody is looking."""
 
+TESTED: frozenset[str] = frozenset(get_args(Tested))
+WAYS: Mapping[Way, str] = {
+    "diagnose": "looks, read only",
+    "fix": "builds and drops what a fix needs",
+    "signal": "ends sessions of others",
+    "admin": "changes settings of the server",
+}
+"""The connections to a target and what each is for."""
+
 
 def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     """Everything the page shows to this person."""
@@ -26,13 +39,14 @@ def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     ages = {row["source"]: row["age_s"] for row in tx.all("last_received")}
     return {
         "hooks": _hooks(held.settings, configuration, ages),
-        "outgoing": _outgoing(held.settings),
+        "outgoing": _outgoing(held.settings, tx.all("integrations")),
         "logins": _logins(held.settings, configuration),
         "policy": policy(configuration.rules),
         "targets": [
             _target(name, target, tx.all("target_access")) for name, target in sorted(configuration.targets.items())
         ],
         "control": tx.one("control") or {"paused": False, "reason": None, "person": None, "at": None},
+        "may_test": person.may("admin"),
         "may_pause": person.may("responder") or person.may("approver"),
         "may_resume": person.may("approver"),
         "tokens": tx.all("api_tokens_of", person=person.name),
@@ -47,6 +61,7 @@ def _hooks(settings: Settings, configuration: Configuration, ages: dict[str, flo
             "name": kind,
             "path": f"/webhooks/{kind}",
             "on": bool(hook.secrets),
+            "test": kind if hook.secrets and kind in TESTED else None,
             "secrets": len(hook.secrets),
             "off": hook.off(),
             "age_s": min((ages[one.source] for one in hook.secrets if one.source in ages), default=ages.get(kind)),
@@ -55,15 +70,24 @@ def _hooks(settings: Settings, configuration: Configuration, ages: dict[str, flo
     ]
 
 
-def _outgoing(settings: Settings) -> list[dict[str, Any]]:
-    """What Stanch writes to. set: the setting that turns it on."""
+def _outgoing(settings: Settings, looks: list[Row]) -> list[dict[str, Any]]:
+    """What Stanch writes to or asks. set: the setting that turns it on. looks: what the watchdog saw there last."""
+    seen: dict[str, list[Row]] = {}
+    for row in looks:
+        seen.setdefault(row["name"].partition(" ")[0], []).append(row)
     return [
-        {"name": name, "on": bool(getattr(settings, setting)), "set": f"STANCH_{setting.upper()}"}
-        for name, setting in (
-            ("Slack", "slack_bot_token"),
-            ("PagerDuty notes and state", "pagerduty_api_token"),
-            ("Alertmanager silences", "alertmanager_url"),
-            ("Prometheus", "prometheus_url"),
+        {
+            "name": name,
+            "on": bool(getattr(settings, setting)),
+            "set": f"STANCH_{setting.upper()}",
+            "seen": seen.get(system, ()) if getattr(settings, setting) else (),
+            "test": system if system == "slack" and getattr(settings, setting) else None,
+        }
+        for name, system, setting in (
+            ("Slack", "slack", "slack_bot_token"),
+            ("PagerDuty notes and state", "pagerduty", "pagerduty_api_token"),
+            ("Alertmanager silences", "alertmanager", "alertmanager_url"),
+            ("Prometheus", "prometheus", "prometheus_url"),
         )
     ]
 
@@ -112,13 +136,13 @@ def _target(name: str, target: Target, rows: list[Row]) -> dict[str, Any]:
         "mode": target.mode,
         "environment": target.environment or "none named: counts as production",
         "connections": [
-            {"name": connection, "configured": path is not None, "seen": _seen(access.get(connection))}
-            for connection, path in (
-                ("diagnose", target.diagnose_dsn_file),
-                ("fix", target.fix_dsn_file),
-                ("signal", target.signal_dsn_file),
-                ("admin", target.admin_dsn_file),
-            )
+            {
+                "name": way,
+                "what": what,
+                "configured": target.dsn_file(way) is not None,
+                "seen": _seen(access.get(way)),
+            }
+            for way, what in WAYS.items()
         ],
     }
 

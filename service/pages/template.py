@@ -67,11 +67,11 @@ def _environment() -> Environment:
 ENVIRONMENT = _environment()
 
 
-def render(name: str, **values: Any) -> str:
+def render(name: str, /, **values: Any) -> str:
     return ENVIRONMENT.get_template(name).render(values)
 
 
-def page(name: str, person: Person | None, csrf: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(name: str, person: Person | None, csrf: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     """A whole page. csrf: empty for a stranger, who has no form but the login's."""
     return HTMLResponse(render(name, person=person, csrf=csrf, **values), status)
 

@@ -13,7 +13,7 @@ from service.pages import chart, decision, high_risk, incident, overview
 from service.pages.answer import csrf_of, find, no_incident, problem, respond, to_login
 from service.pages.origin import Fields, cross_site
 from service.pages.template import page
-from service.routes import audit_page, edit, events, login, oidc, postmortem, settings_page, skills_page
+from service.routes import audit_page, edit, events, login, milestones, oidc, postmortem, settings_page, skills_page
 from service.routes.approvals import HTTP, clean, taken
 from service.steps.approve import Ask, Declined, Taken
 
@@ -29,6 +29,7 @@ router.include_router(oidc.router)
 router.include_router(settings_page.router)
 router.include_router(events.router)
 router.include_router(edit.router)
+router.include_router(milestones.router)
 router.include_router(postmortem.router)
 router.include_router(audit_page.router)
 router.include_router(skills_page.router)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, status
 from fastapi.responses import RedirectResponse, Response
 
+from agent.incident import OPEN_STATES
+from agent.postmortem import durations_s
 from service.context import Context, Held, SomePerson
+from service.pages import milestones
 from service.pages.answer import csrf_of, find, no_incident, problem, to_login
 from service.pages.markdown import inert
 from service.pages.origin import Fields, cross_site
@@ -47,12 +50,16 @@ def postmortem(request: Request, held: Held, person: SomePerson, key: str) -> Re
         found = find(tx, key)
         row = tx.one("postmortem", incident=found.id) if found else None
         edits = tx.all("postmortem_edits", incident=found.id) if found else []
+        audit = tx.all("audit_of", incident=found.id, after=0, limit=1000) if found else []
     if found is None:
         return no_incident(request, held, person)
     if row is None:
         return _not_written(request, held, person, found.key)
     values = {
-        "post": row["body"],
+        # The times of now: people may have corrected them after it was written.
+        "post": {**row["body"], "seconds": durations_s(found.milestones)},
+        "times": milestones.shown(found, audit),
+        "may_correct": _may(person) and found.state not in OPEN_STATES,
         "key": found.key,
         "edits": [_told(one) for one in edits],
         "added": inert(edits[0]["body"]) if edits else None,
@@ -70,9 +77,15 @@ def postmortem_text(request: Request, held: Held, person: SomePerson, key: str) 
         found = find(tx, key)
         row = tx.one("postmortem", incident=found.id) if found else None
         edits = tx.all("postmortem_edits", incident=found.id) if found else []
+        audit = tx.all("audit_of", incident=found.id, after=0, limit=1000) if found else []
     if found is None or row is None:
         return no_incident(request, held, person)
     text = row["markdown"]
+    corrected = [
+        f"- {clean(one['data']['note'])} ({one['actor']})" for one in audit if one["action"] == milestones.ACTION
+    ]
+    if corrected:
+        text += "\n---\n\nTimes corrected by people:\n\n" + "\n".join(corrected) + "\n"
     if edits:
         text += f"\n---\n\nAdded by people, revision {edits[0]['revision']}:\n\n{edits[0]['body'].rstrip()}\n"
     headers = {"Content-Disposition": f'attachment; filename="{found.key}.md"'}

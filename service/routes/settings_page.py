@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any, get_args
 
 from fastapi import APIRouter, Request, status
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service.context import Context, Held, SomePerson
 from service.identity import Person, new_token, token_hash
 from service.pages import installation
 from service.pages.answer import csrf_of, problem, to_login
 from service.pages.origin import Fields, cross_site
-from service.pages.template import page
+from service.pages.template import page, render, wants_fragment
+from service.round_trip import Tested
 from service.routes import login
 from service.routes.approvals import clean, switch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 
@@ -53,6 +58,29 @@ def resume(request: Request, held: Held, person: SomePerson, form: Fields) -> Re
     return _back()
 
 
+@router.post("/settings/test")
+def send_test(request: Request, held: Held, person: SomePerson, form: Fields) -> Response:
+    """Something harmless goes the whole way through one integration; what came back is on the page. Up to half a
+    minute.
+    """
+    refused = _refused(request, held, person, form)
+    if refused is not None or person is None:
+        return refused or to_login(request)
+    if not person.may("admin"):
+        return _no(request, held, person, "Only an admin sends a test.")
+    name = next((one for one in get_args(Tested) if one == form.get("name")), None)
+    if name is None:
+        text = "There is no test of this name."
+        return problem(request, held, person, status.HTTP_400_BAD_REQUEST, "Nothing was sent", text, "/settings")
+    ok, says = held.send_test(held.settings, name)
+    with held.ports.store.transaction() as tx:
+        tx.audit(None, person.name, "TestSent", {"name": name, "ok": ok, "note": f"test of {name}: {says}"[:500]})
+    tested = {"name": name, "ok": ok, "says": says}
+    if wants_fragment(request):
+        return HTMLResponse(render("settings/tested.html", name=name, tested=tested))
+    return _page(request, held, person, tested=tested)
+
+
 @router.post("/settings/tokens")
 def make_token(request: Request, held: Held, person: SomePerson, form: Fields) -> Response:
     """A personal API token with its owner's roles: shown once, kept as a hash."""
@@ -84,11 +112,15 @@ def revoke_token(request: Request, held: Held, person: SomePerson, form: Fields)
     return _back()
 
 
-def _page(request: Request, held: Context, person: Person, made: str = "") -> Response:
-    """made: a token that was made just now; this answer is the only place where it is ever seen."""
+def _page(
+    request: Request, held: Context, person: Person, *, made: str = "", tested: Mapping[str, Any] | None = None
+) -> Response:
+    """made: a token that was made just now; this answer is the only place where it is ever seen. tested: what came
+    back from a test.
+    """
     with held.ports.store.transaction() as tx:
         values = installation.read(tx, held, person)
-    return page("settings.html", person, csrf_of(request, held), made=made, here="/settings", **values)
+    return page("settings.html", person, csrf_of(request, held), made=made, tested=tested, here="/settings", **values)
 
 
 def _refused(request: Request, held: Context, person: Person | None, form: dict[str, str]) -> Response | None:

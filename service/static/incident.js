@@ -183,7 +183,7 @@
     node.append(...inside);
     return node;
   };
-  const NODE = { height: 46, wide: 172, narrow: 150 };
+  const NODE = { height: 62, wide: 186, narrow: 150 };
   const cut = (text, room) => text.length > room ? text.slice(0, room - 1) + "…" : text;
 
   const graph = (box) => {
@@ -208,8 +208,11 @@
     for (const node of found.nodes) {
       const at = laid.node(node.id);
       const chart = charts.find((one) => one.textContent === node.name)?.closest("figure");
-      const name = made("text", { x: at.x - width / 2 + 10, y: at.y - 4, class: "name" }, cut(node.name, Math.floor(width / 8)));
-      const note = made("text", { x: at.x - width / 2 + 10, y: at.y + 13, class: "note" }, cut(node.note, Math.floor(width / 5.9)));
+      const left = at.x - width / 2 + 10;
+      const [first, second] = [node.note.slice(0, node.note.length - node.moved.length).trim(), node.moved];
+      const name = made("text", { x: left, y: at.y - (second ? 12 : 4), class: "name" }, cut(node.name, Math.floor(width / 8)));
+      const note = made("text", { x: left, y: at.y + (second ? 5 : 13), class: "note" }, cut(first, Math.floor(width / 5.9)));
+      if (second) note.append(made("tspan", { x: left, dy: 16 }, cut(second, Math.floor(width / 5.9))));
       const title = made("title", {}, `${node.name}: ${node.note}${node.why ? ", " + node.why : ""}`);
       const whole = made("g", { class: `node ${node.kind}` }, title, made("rect", { x: at.x - width / 2, y: at.y - NODE.height / 2, width, height: NODE.height, rx: 6 }), name, note);
       if (chart) {

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from connectors.target.memory import MemoryTarget
 from connectors.unreachable import Unreachable
-from service.access import note
+from service.access import looking, note
 from tests.connectors.store.database import AGENT, API, EXECUTOR
 from tests.service.incident_world import World, ports_of
 
@@ -48,3 +50,11 @@ def test_a_target_that_is_away_is_written_down_with_the_reason(fresh_world: Worl
     note(replace(ports_of(fresh_world.database.store(AGENT)), reader=away), "shop", "diagnose")
     (row,) = rows(fresh_world)
     assert (row["ok"], row["detail"]) == (False, {"why": "shop: nobody answers"})
+
+
+def test_each_configured_way_is_looked_at_and_no_other(fresh_world: World) -> None:
+    given, stop = ports_of(fresh_world.database.store(EXECUTOR), MemoryTarget()), threading.Event()
+    target = next(iter(given.configuration.targets.values()))
+    target.__dict__.update(fix_dsn_file=Path("fix"), signal_dsn_file=Path("signal"), admin_dsn_file=None)
+    looking(given, ("fix", "signal", "admin"), stop).body()
+    assert {row["connection"] for row in rows(fresh_world)} == {"fix", "signal"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,10 @@ from tests.service.incident_world import KEY
 from tests.service.pages_browser import Browser, Read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from service.settings import Settings
     from tests.service.incident_world import World
 
 pytestmark = pytest.mark.integration
@@ -53,7 +55,7 @@ def test_the_page_says_what_is_on_and_what_would_turn_the_rest_on(app: App) -> N
     assert "STANCH_SLACK_BOT_TOKEN turns it on" in text
     assert "ada@example.com every target" in text
     assert "high 2 api, dashboard" in text
-    assert "shop Mode act, environment production diagnose not configured" in text
+    assert "shop Mode act, environment production diagnose (looks, read only) not configured" in text
 
 
 def test_no_secret_is_on_the_page(app: App) -> None:
@@ -94,6 +96,65 @@ def test_a_viewer_or_a_form_of_another_session_stops_nothing(app: App) -> None:
     assert responder.post("/settings/pause", own, {"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert responder.post("/settings/pause", {"csrf": csrf(responder), "reason": " "}).status_code == 400
     assert not paused(app)
+
+
+def answering(said: list[str], *, ok: bool) -> Callable[[Settings, str], tuple[bool, str]]:
+    def send(_settings: Settings, name: str) -> tuple[bool, str]:
+        said.append(name)
+        return ok, "posted, stored, <b>taken in</b>"
+
+    return send
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_an_admin_sends_a_test_and_reads_what_came_back(app: App, *, ok: bool) -> None:
+    said: list[str] = []
+    app.held.identities.people["ada@example.com"] = frozenset({"admin"})  # type: ignore[index]
+    admin = Browser(replace(app.held, send_test=answering(said, ok=ok)))
+    admin.post("/login", {"token": app.tokens[ADA], "next": "/settings"})
+    form = {"csrf": csrf(admin), "name": "alertmanager"}
+    whole = admin.post("/settings/test", form)
+    part = admin.post("/settings/test", form, {"X-Fragment": "1"})
+    for answer in (whole, part):
+        assert ("It works" if ok else "It does not work") in answer.text
+        assert "&lt;b&gt;taken in" in answer.text
+    assert "<html" not in part.text
+    assert said == ["alertmanager", "alertmanager"]
+    assert admin.post("/settings/test", {"csrf": csrf(admin), "name": "nothing"}).status_code == 400
+    assert admin.post("/settings/test", {"csrf": "x", "name": "alertmanager"}).status_code == 403
+    assert len(said) == 2
+
+
+def test_only_an_admin_sends_a_test(app: App) -> None:
+    said: list[str] = []
+    approver = Browser(replace(app.held, send_test=answering(said, ok=True)))
+    approver.post("/login", {"token": app.tokens[ADA], "next": "/settings"})
+    assert "Send test" not in approver.get("/settings").text
+    assert approver.post("/settings/test", {"csrf": csrf(approver), "name": "alertmanager"}).status_code == 403
+    assert said == []
+
+
+def test_each_way_to_a_target_says_whether_it_works(app: App, fresh_world: World) -> None:
+    target = app.held.ports.configuration.targets["shop"]
+    for way, ok, detail in (("signal", True, SEEN), ("admin", False, {"why": "shop: no password"})):
+        fresh_world.database.run(
+            "INSERT INTO stanch.target_access (target, connection, ok, detail) VALUES ('shop', %s, %s, %s::jsonb)",
+            (way, ok, json.dumps(detail)),
+        )
+        target.__dict__[f"{way}_dsn_file"] = app.held.settings.config
+    text = Read(as_person(app, VIC).get("/settings").text).text
+    assert "signal (ends sessions of others) answers: PostgreSQL 15.18" in text
+    assert "admin (changes settings of the server) does not answer: shop: no password" in text
+
+
+def test_what_the_watchdog_saw_is_shown_beside_what_it_looked_at(fresh_world: World, tmp_path: Path) -> None:
+    app = app_on(fresh_world.database, tmp_path, alertmanager_url="http://127.0.0.1:1")
+    with app.held.ports.store.transaction() as tx:
+        tx.run("set_integration", name="alertmanager", ok=False, says="no route to host")
+    text = Read(as_person(app, VIC).get("/settings").text).text
+    assert "Alertmanager silences: on alertmanager does not work," in text
+    assert "no route to host" in text
+    app.close()
 
 
 def test_a_token_made_here_works_is_shown_once_and_ends_when_it_is_revoked(app: App, fresh_world: World) -> None:
