@@ -38,6 +38,8 @@ SETTLE_MS = 900
 """Until charts and graph are drawn after a page came."""
 QUIET_S = 240.0
 """How long the alert of the first incident may take to go quiet before the second."""
+CALM_S = 120.0
+"""Normal load between the two: what the second is compared with must not be the first."""
 COLOURS = 96
 THEME = TerminalTheme(
     (24, 26, 27), (226, 228, 226),
@@ -202,9 +204,10 @@ def make(out: Path) -> None:
         set_up(lab, before, time.monotonic())
         normal_load(lab, before)
         Teller(lab, before, approve_at_once(lab, before)).run(fault)
-        _say("the same once more, photographed")
+        _say(f"undone; the same once more after {CALM_S:.0f} s, photographed")
         fault.undo(lab)
         _until_quiet(lab)
+        _wait(lab, CALM_S)
         console = Console(record=True, highlight=False, width=150, file=sys.stderr, force_terminal=True, soft_wrap=True)
         story = Story(console, live=False)
         camera = Camera(browser, out, lab.stack.login_url)
@@ -231,9 +234,15 @@ def _until_quiet(lab: Production) -> None:
     while time.monotonic() < end:
         if not httpx.get(f"{lab.alertmanager.url}/api/v2/alerts", timeout=10.0, trust_env=False).json():
             return
-        lab.stack.mend(_say)
-        time.sleep(1.0)
+        _wait(lab, 1.0)
     raise ServerFailed("Alertmanager", f"still fires {QUIET_S:.0f} s after the first incident")
+
+
+def _wait(lab: Production, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        lab.stack.mend(_say)
+        time.sleep(min(1.0, seconds))
 
 
 def retake(out: Path, login_url: str, names: Sequence[str], key: str | None) -> None:

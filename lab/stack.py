@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -97,6 +98,8 @@ class Stack:
     def start_store(self) -> None:
         """A store of its own, made anew. Raises ServerFailed."""
         self.store.remove()
+        # Heads of an earlier store's audit chain would say that the new one was tampered with.
+        shutil.rmtree(self.data_dir / "audit", ignore_errors=True)
         self.store.start()
         migrate(self.store.dsn())
         with psycopg.connect(self.store.dsn(), autocommit=True) as connection:
@@ -114,7 +117,7 @@ class Stack:
         self._prometheus_url = prometheus_url
         self.place.mkdir(parents=True, exist_ok=True)
         self._config.write_text(yaml.safe_dump(dict(configuration), sort_keys=False), encoding="utf-8")
-        entry = {"person": PERSON, "roles": ["approver", "responder", "viewer"], "sha256": self._token_hash()}
+        entry = {"person": PERSON, "roles": ["admin", "approver", "responder", "viewer"], "sha256": self._token_hash()}
         private(self._tokens, yaml.safe_dump([entry]))
 
     @property
