@@ -120,9 +120,11 @@ def case_of(post: Mapping[str, Any], closed_at: datetime) -> PastCase:
     own = learnable(post)
     try:
         case = _case(own, closed_at, fingerprint_of(post), origins(post))
+        _consistent(case, own)
+    except UnusablePostmortem:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as wrong:
         raise UnusablePostmortem(f"{type(wrong).__name__}: {wrong}") from wrong
-    _consistent(case, own)
     return case
 
 
