@@ -11,6 +11,7 @@ from agent.runbook.skill import NONE_OF_THESE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent.replay.case import Status
     from agent.runbook.skill import Check, Skill
 
 Kind = Literal[
@@ -43,7 +44,7 @@ class Trajectory:
     labels: Mapping[str, str]
     skill: str
     asked: tuple[str, ...]
-    answers: Mapping[str, tuple[str, float]]
+    answers: Mapping[str, tuple[Status, float]]
     figures: Mapping[str, float]
     component: str
     mechanism: str
@@ -59,7 +60,7 @@ class Trajectory:
     mitigated: bool
     utility: float
 
-    def status(self, check: Check) -> str:
+    def status(self, check: Check) -> Status:
         """What the check says here, by its own threshold where it has one; not_visible where it was not recorded."""
         said = self.answers.get(question(check), ("not_visible", 0.0))[0]
         figure = self.figures.get(figure_name(check))
