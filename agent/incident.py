@@ -147,7 +147,8 @@ class Working:
 
     beliefs sum to 1; pending holds checks that are under way, in_flight what else is. look: 1, and one more each time a
     person asks for another. calls: what was tried, the newest last, over all looks; barred_calls: of them, what is not
-    tried again, since it came to the same end again and again.
+    tried again, since it came to the same end again and again. pins: sha256 of each skill text that triage took, by
+    name, so that a newer one does not move what is under way; empty: the skills came from no store.
     """
 
     beliefs: Mapping[str, float] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class Working:
     barred_calls: tuple[str, ...] = ()
     in_flight: tuple[InFlight, ...] = ()
     approvals: tuple[ApprovalNote, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -186,6 +188,7 @@ class Working:
             approvals=tuple(
                 ApprovalNote(**{**row, "persons": tuple(row["persons"])}) for row in data.get("approvals", ())
             ),
+            pins=dict(data.get("pins", {})),
         )
 
 

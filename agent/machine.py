@@ -261,7 +261,7 @@ def _triaged(incident: Incident, skill: Skill | None, event: Triaged) -> Decisio
         target=event.target,
         mode=event.mode,
         service=event.service or incident.service,
-        working=replace(incident.working, beliefs=skill.priors()),
+        working=replace(incident.working, beliefs=skill.priors(), pins=dict(skill.pins)),
         milestones=_with_impact(incident, event.impact_start),
     )
     where = f" on {event.target} ({event.mode})" if event.target else ", no target known"
@@ -576,6 +576,7 @@ def _another_look(incident: Incident, skill: Skill, event: HumanAsked, now: date
         calls=before.calls,
         barred_calls=barred,
         approvals=before.approvals,
+        pins=dict(skill.pins),
     )
     for name in stands:  # held back, but wanted: it counts
         fresh = loops.checked(skill, fresh, name, now.timestamp())

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.replay.case import MECHANISMS
+from agent.runbook.files import checked, digest
 from agent.runbook.skill import UnusableSkill, hold_together, read, yes_given
 
 if TYPE_CHECKING:
@@ -29,16 +30,21 @@ def load(texts: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, Skill], dict
     problems: dict[str, str] = {}
     for name in sorted(texts):
         try:
-            parts[name] = read(name, texts[name])
+            parts[name] = part(name, texts[name])
         except UnusableSkill as wrong:
             problems[name] = str(wrong)
     whole: dict[str, Skill] = {}
-    for name, part in parts.items():
+    for name, one in parts.items():
         try:
-            whole[name] = composed(part, parts)
+            whole[name] = composed(one, parts)
         except UnusableSkill as wrong:
             problems[name] = str(wrong)
     return whole, problems
+
+
+def part(name: str, files: Mapping[str, str]) -> Skill:
+    """One skill by itself, pinned to its own text. Raises UnusableSkill."""
+    return replace(read(name, checked(name, files)), pins={name: digest(files)})
 
 
 def composed(skill: Skill, parts: Mapping[str, Skill]) -> Skill:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from agent.runbook.skill import Skill
 
 
+GENERIC = "generic-triage"
+"""The skill for everything no other fits: it investigates, reports and asks a human."""
+
+
 def score(skill: Skill, labels: Mapping[str, str]) -> float:
     """Sum of the weights of the matchers that match in full."""
     return sum(m.weight for m in skill.matchers if m.pattern.fullmatch(labels.get(m.label, "")))

@@ -18,6 +18,8 @@ from agent.runbook.parameters import MissingEvidence, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent.replay.case import Status
+
 Op = Literal["ge", "gt", "le", "lt"]
 _OPS: Mapping[str, Callable[[float, float], bool]] = {
     "ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt,
@@ -33,7 +35,7 @@ class Predicate:
     threshold: float
     bounds: tuple[float, float]
 
-    def status(self, said: str, data: Mapping[str, Any]) -> str:
+    def status(self, said: Status, data: Mapping[str, Any]) -> Status:
         """What the check says by this threshold. said: its own word, which stays when it is neither yes nor no."""
         if said not in {"yes", "no"}:
             return said

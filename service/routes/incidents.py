@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.events import HumanAsked, HumanClosed
 from agent.incident import Incident, IncidentState
 from agent.machine import IllegalTransition
+from agent.runbook.pinned import skill_of
 from connectors.store.store import Transaction, incident_from_row
 from service import view
 from service.context import Context, Held, KnownPerson, require
@@ -29,7 +30,7 @@ def find(tx: Transaction, key: str, *, lock: bool = False) -> Incident:
 
 
 def titles(held: Context, incident: Incident) -> dict[str, str]:
-    skill = held.ports.skills.get(incident.skill or "")
+    skill = skill_of(held.ports.skills, incident)
     return {name: cause.title for name, cause in skill.causes.items()} if skill else {}
 
 

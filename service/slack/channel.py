@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agent.runbook.pinned import skill_of
 from connectors.slack.client import Slack
 from connectors.slack.guard import Genuine, Guard, Turned
 from connectors.slack.people import People
@@ -111,7 +112,7 @@ class Channel:
 
     def _advice(self, tx: Transaction, incident: Incident, fix: Mapping[str, Any] | None) -> dict[str, Any]:
         """What the check measured that gave the proposal its parameters. Empty when there is none."""
-        skill = self._held.ports.skills.get(incident.skill or "")
+        skill = skill_of(self._held.ports.skills, incident)
         if fix is None or skill is None:
             return {}
         names = {one.params_from for one in skill.remediations if one.action == fix["action"]}

@@ -15,6 +15,8 @@ from agent.events import CheckAnswered, ProposalDrafted, ProposalRefused
 from agent.incident import Answered, Incident, Milestone
 from agent.metric_checks import METRIC_CHECKS, Answer, Change, ask, recent_change
 from agent.runbook.parameters import MissingEvidence, gathered
+from agent.runbook.pinned import skill_of
+from agent.runbook.remedy import fitting
 from connectors.store.store import Transaction, jsonb
 from connectors.unreachable import Unreachable
 from guardrails.action import UnknownAction, action_from_params, action_to_params, parameters_of
@@ -45,14 +47,24 @@ def load_incident(held: Held) -> Incident:
     return incident
 
 
+def load_skill(ports: Ports, incident: Incident) -> Skill:
+    """The skill in the text that triage took. Raises Unreachable where that cannot be read any more."""
+    skill = skill_of(ports.skills, incident)
+    if skill is None:
+        raise Unreachable("skill", f"{incident.skill} can no longer be read as it was", permanent=True)
+    return skill
+
+
 def check(ports: Ports, ask: Callable[[Ports, Incident, Skill, Check], Found]) -> Handler:
     """Answers the check that the step names; `ask` is how this process looks."""
 
     def handle(held: Held) -> Save:
         incident = load_incident(held)
-        skill = ports.skills[incident.skill or ""]
+        skill = load_skill(ports, incident)
         asked = skill.checks[held.step.args["check"]]
         found = ask(ports, incident, skill, asked)
+        if asked.predicate is not None:
+            found = replace(found, status=asked.predicate.status(found.status, found.data))
 
         def save(tx: Transaction) -> Event:
             number = evidence.store(tx, held.step, asked.id, asked.tool, found)
@@ -143,13 +155,14 @@ def propose(ports: Ports) -> Handler:
 
     def handle(held: Held) -> Save:
         incident = load_incident(held)
-        skill = ports.skills[incident.skill or ""]
+        skill = load_skill(ports, incident)
         remedy = next(fix for fix in skill.remediations if fix.id == held.step.args["remediation"])
         known = evidence.known(ports.store, incident.id)
         target = incident.target or ""
         if remedy.cause in incident.working.barred:
             return _refuse("the same fix did not help before; ask for another look to try it again")
         try:
+            remedy = fitting(skill, remedy.id, known)
             params = _params(remedy, known) if held.step.args.get("params") is None else held.step.args["params"]
             action = action_from_params(remedy.action, params)
             proposal_id = str(uuid.uuid4())

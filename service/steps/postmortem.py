@@ -13,6 +13,7 @@ from agent import postmortem as text
 from agent.events import PostmortemWritten
 from agent.incident import Incident, Outcome
 from agent.memory import compress, session
+from agent.runbook.pinned import skill_of
 from connectors.store.skills import Count, add_count
 from connectors.store.store import Row, Transaction, jsonb
 from connectors.unreachable import Unreachable
@@ -44,7 +45,8 @@ def postmortem(ports: Ports) -> Handler:
             tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
             for cause, name, outcome in counts(incident):
                 skill, origin = incident.skill or "", incident.service or ""
-                add_count(tx, Count(skill, cause, name, outcome, incident.id, origin, None))
+                pin = incident.working.pins.get(skill)
+                add_count(tx, Count(skill, cause, name, outcome, incident.id, origin, pin))
             return PostmortemWritten(str(path))
 
         return save
@@ -54,7 +56,7 @@ def postmortem(ports: Ports) -> Handler:
 
 def session_log(tx: Transaction, ports: Ports, incident: Incident, post: dict[str, Any]) -> str | None:
     """None where the skill can no longer be read: without it nobody can say why a check was asked."""
-    skill = ports.skills.get(incident.skill or "")
+    skill = skill_of(ports.skills, incident)
     if skill is None:
         return None
     return session.log(post, compress.contract(incident, skill), remember.results(tx, incident, skill))

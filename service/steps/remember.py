@@ -15,6 +15,7 @@ from agent.memory.case import PastCase, UnusablePostmortem, case_of
 from agent.memory.compress import Result
 from agent.memory.course import Row, found_by, told
 from agent.memory.lessons import Lesson
+from agent.runbook.pinned import skill_of
 from connectors.store.store import jsonb
 from service.steps.investigate import load_incident
 
@@ -105,7 +106,7 @@ def read_lessons(rows: Sequence[store.Row], now: datetime) -> list[Lesson]:
 
 def recollected(tx: Transaction, ports: Ports, incident: Incident, post: dict[str, Any]) -> dict[str, Any]:
     """The structured postmortem with the course of the investigation, what was recalled, and the sibling sweep."""
-    skill = ports.skills.get(incident.skill or "")
+    skill = skill_of(ports.skills, incident)
     rows = tx.all("evidence", incident=incident.id)
     turns = told(skill, _course_rows(rows), incident.working) if skill else ()
     conclusion = incident.working.conclusion
@@ -172,7 +173,7 @@ def recalled(tx: Transaction, ports: Ports, incident: Incident) -> dict[str, Any
         incident=incident.id, alertname=features.alertname, service=features.service, cause=features.cause,
         limit=NEAR_CASES,
     )  # fmt: skip
-    skill = ports.skills.get(incident.skill or "")
+    skill = skill_of(ports.skills, incident)
     answered = incident.working.answered.items()
     asked = {
         question(skill.checks[name])

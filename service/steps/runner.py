@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.events import Event, StepFailed
+from agent.events import Event, HumanAsked, StepFailed, Triaged
 from agent.machine import IllegalTransition, decide
+from agent.runbook.pinned import skill_of
 from connectors.store.store import Claimed, Store, Transaction, finish_step
 from connectors.unreachable import Unreachable
 
@@ -146,11 +147,21 @@ class Runner:
 
     def apply(self, tx: Transaction, incident: Incident, event: Event, *, actor: str | None = None) -> Incident:
         """Decides and saves. The incident's row must be locked. Raises IllegalTransition."""
-        skill = self._skills.get(getattr(event, "skill", None) or incident.skill or "")
+        skill = self._skill(incident, event)
         decision = decide(incident, skill, event, tx.now())
         if not tx.save(incident, decision, actor=actor or self._actor, action=type(event).__name__):
             raise OvertakenError(incident.key)
         return decision.incident
+
+    def _skill(self, incident: Incident, event: Event) -> Skill | None:
+        """The one the incident was triaged with; the one in use now where triage, or a person, begins anew."""
+        match event:
+            case Triaged():
+                return self._skills.get(event.skill)
+            case HumanAsked():
+                return self._skills.get(incident.skill or "")
+            case _:
+                return skill_of(self._skills, incident)
 
     def _failed(self, step: Claimed, error: Exception) -> None:
         text = str(error)[:500] or type(error).__name__

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.events import SiblingsSwept
 from agent.memory.siblings import Pattern, Sibling, Swept, look, pattern
+from agent.runbook.pinned import skill_of
 from connectors.unreachable import Unreachable
 from service.steps import evidence
 from service.steps.evidence import Found
@@ -48,7 +49,7 @@ def sweep(ports: Ports, clock: Callable[[], float] = time.monotonic) -> Handler:
 
 
 def _wanted(ports: Ports, incident: Incident) -> Pattern | None:
-    skill = ports.skills.get(incident.skill or "")
+    skill = skill_of(ports.skills, incident)
     with ports.store.transaction() as tx:
         proposal = tx.one("latest_proposal", incident=incident.id)
     if skill is None or proposal is None:
