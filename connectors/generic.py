@@ -58,6 +58,39 @@ def read(body: bytes, source: str, mapping: Mapped, received_at: datetime) -> Al
     return AlertGroup(source, identity(alerts[0].labels["alertname"]), alerts, 0)
 
 
+def ending(mapping: Mapped, name: str, identity_: str) -> bytes:
+    """A body that the mapping reads as the end of an alert of that name. Raises ValueError when it knows no end."""
+    if mapping.status is None or not mapping.resolved:
+        raise ValueError("the mapping has no status that ends an alert")
+    row: dict[str, Any] = {}
+    _put(row, mapping.alertname, name)
+    if mapping.id:
+        _put(row, mapping.id, identity_)
+    _put(row, mapping.status, mapping.resolved[0])
+    document: dict[str, Any] = row
+    if mapping.alerts:
+        document = {}
+        _put(document, mapping.alerts, [row])
+    body = orjson.dumps(document)
+    try:
+        group = read(body, "test", mapping, datetime.now(UTC))
+    except UnusablePayload as error:
+        raise ValueError(str(error)) from error
+    if group.firing:
+        raise ValueError(f"{mapping.resolved[0]!r} is among the words that fire")
+    return body
+
+
+def _put(document: dict[str, Any], path: str, value: object) -> None:
+    """Raises ValueError where another path has put a value on the way."""
+    *way, last = path.split(".")
+    for key in way:
+        document = document.setdefault(key, {})
+        if not isinstance(document, dict):
+            raise ValueError(f"{path}: the mapping has another value at {key}")  # noqa: TRY004 about what was declared
+    document[last] = value
+
+
 def _alert(row: Any, mapping: Mapped, received_at: datetime) -> Alert:
     name = _text(row, mapping.alertname)
     if not name:

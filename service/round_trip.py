@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import httpx
 
+from connectors import generic
 from connectors.store.store import Store
 from connectors.unreachable import Unreachable
 from service.configuration import read
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connectors.store.store import Row
-    from service.configuration import HookKind
+    from service.configuration import Configuration, HookKind
+    from service.hooks import Secret
     from service.settings import Settings
 
 WITHIN_S = 30.0
@@ -43,7 +45,7 @@ class Posted:
     body: bytes
 
 
-Tested = Literal["alertmanager", "pagerduty", "grafana", "changes", "slack"]
+Tested = Literal["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack"]
 
 
 def tried(settings: Settings, name: Tested) -> tuple[bool, str]:
@@ -77,27 +79,53 @@ def send(settings: Settings, name: HookKind, transport: httpx.BaseTransport | No
 
 
 def _posted(settings: Settings, store: Store, name: HookKind, transport: httpx.BaseTransport | None) -> str:
-    hook = hooks(settings, read(settings.config))[name]
+    """To a source of the hook; of a generic one, to each."""
+    configuration = read(settings.config)
+    hook = hooks(settings, configuration)[name]
     if not hook.secrets:
         raise NotWorking(hook.off())
-    test = _test(name, hook.secrets[0].value)
-    began = time.monotonic()
+    secrets = {one.source: one for one in reversed(hook.secrets)} if name == "generic" else {"": hook.secrets[0]}
+    url = settings.public_url.rstrip("/")
+    said = []
+    for secret in secrets.values():
+        test = _generic(configuration, secret) if name == "generic" else _test(name, secret.value)
+        began = time.monotonic()
+        _arrives(store, url, test, transport)
+        said.append(f"posted to {url}{test.path}, stored, taken in after {time.monotonic() - began:.1f} s")
+    return "; ".join(said)
+
+
+def _arrives(store: Store, url: str, test: Posted, transport: httpx.BaseTransport | None) -> None:
     try:
-        with httpx.Client(base_url=settings.public_url, timeout=10.0, transport=transport) as client:
-            answer = client.post(test.path, headers=dict(test.headers), content=test.body)
+        with httpx.Client(timeout=10.0, transport=transport) as client:
+            answer = client.post(url + test.path, headers=dict(test.headers), content=test.body)
     except httpx.HTTPError as error:
         why = f"{type(error).__name__}: is {PREFIX}PUBLIC_URL right, and does `stanch serve` run?"
-        raise Unreachable(settings.public_url, why) from error
+        raise Unreachable(url, why) from error
     if answer.status_code != httpx.codes.ACCEPTED:
-        raise NotWorking(f"{settings.public_url}{test.path} answered HTTP {answer.status_code}, not 202")
+        raise NotWorking(f"{url}{test.path} answered HTTP {answer.status_code}, not 202")
     receipt = str(answer.json()["receipt"])
     _arrived(lambda: _one(store, "receipt", receipt=receipt))
-    return f"posted to {settings.public_url}{test.path}, stored, taken in after {time.monotonic() - began:.1f} s"
+
+
+def _generic(configuration: Configuration, secret: Secret) -> Posted:
+    """Raises NotWorking for a mapping by which everything fires."""
+    path, mapping = f"/webhooks/generic/{secret.source}", configuration.source(secret.source).mapping
+    if mapping is None:
+        raise NotWorking(f"sources.{secret.source} in stanch.yaml has no mapping")
+    try:
+        body = generic.ending(mapping, "StanchTest", f"test-{uuid.uuid4()}")
+    except ValueError as error:
+        raise NotWorking(f"{path} has no harmless test: {error}; post an alert of yours to try it") from error
+    return Posted(path, _bearer(secret.value), body)
+
+
+def _bearer(secret: bytes) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {secret.decode()}", "Content-Type": "application/json"}
 
 
 def _test(name: HookKind, secret: bytes) -> Posted:
-    bearer = {"Authorization": f"Bearer {secret.decode()}", "Content-Type": "application/json"}
-    now = datetime.now(UTC).isoformat()
+    bearer, now = _bearer(secret), datetime.now(UTC).isoformat()
     over = {
         "status": "resolved",
         "labels": {"alertname": "StanchTest"},

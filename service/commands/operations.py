@@ -137,7 +137,7 @@ def verify(json_: bool) -> None:
     "--send-test",
     "tested",
     multiple=True,
-    type=click.Choice(["alertmanager", "pagerduty", "grafana", "changes", "slack"]),
+    type=click.Choice(["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack"]),
     help="Send something harmless through this hook and wait until it is taken in; may be repeated.",
 )
 def doctor(json_: bool, tested: tuple[Tested, ...]) -> None:

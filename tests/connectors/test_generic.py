@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.generic import read
+from connectors.generic import ending, read
 from connectors.json_document import UnusablePayload
 from service.configuration import JsonMapping
 
@@ -106,3 +106,41 @@ def test_no_json_makes_it_fail(document: Any) -> None:
         assert str(refused)  # noqa: PT017 every refusal has a reason
     else:
         assert all(alert.labels["alertname"] for alert in group.alerts)
+
+
+# --- A body that ends an alert, for a test of the whole way --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"alerts": None},
+        {"alerts": "a.b.0.c"},
+        {"status": "a.0.state", "alertname": "a.0.name", "id": None},
+        {"status": "check"},
+        {"resolved": ("ÄUß", "fine")},
+    ],
+)
+def test_an_ending_is_read_as_one(changes: dict[str, Any]) -> None:
+    mapping = MAPPING.model_copy(update=changes)
+    group = read(ending(mapping, "StanchTest", "test-1"), "nagios", mapping, CAME)
+    assert group.firing == ()
+    (over,) = group.resolved
+    assert over.fingerprint == "test-1" or mapping.id is None
+    assert over.labels["alertname"] in {"StanchTest", *mapping.resolved}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"status": None}, "no status"),
+        ({"resolved": ()}, "no status"),
+        ({"resolved": ("down",)}, "fire"),
+        ({"status": "state", "alertname": "state.name"}, "state"),
+        ({"status": "state.now", "alertname": "state"}, "state"),
+    ],
+)
+def test_a_mapping_that_knows_no_end_has_no_ending(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        ending(MAPPING.model_copy(update=changes), "StanchTest", "test-1")

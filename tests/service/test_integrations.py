@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from agent.ports import Rule
@@ -129,13 +130,22 @@ class _Sync(httpx.BaseTransport):
         return httpx.Response(answer.status_code, content=answer.content)
 
 
+MAPPED = {
+    "nagios": {"kind": "generic", "mapping": {
+        "alertname": "check.name", "alerts": "data.0.events", "status": "state", "resolved": ["OK"], "id": "event_id"}},
+    "flat": {"kind": "generic", "mapping": {"alertname": "name", "status": "status"}},
+}  # fmt: skip
+GENERIC = {"generic_tokens": SecretStr("nagios:n,flat:f,nagios:old")}
+
+
 @pytest.mark.integration
-@pytest.mark.parametrize("name", ["alertmanager", "pagerduty", "grafana", "changes"])
+@pytest.mark.parametrize("name", ["alertmanager", "pagerduty", "grafana", "generic", "changes"])
 def test_a_test_goes_the_whole_way_and_opens_nothing(database: Database, tmp_path: Path, name: Any) -> None:
-    secrets = {"pagerduty_secrets": SecretStr("whsec"), "grafana_tokens": SecretStr("g")}
-    app = app_on(database, tmp_path, **secrets)
-    given, _ = settings_of(tmp_path, database.dsn(API), **secrets)
-    sources = Sources.of(database)
+    secrets = {"pagerduty_secrets": SecretStr("whsec"), "grafana_tokens": SecretStr("g"), **GENERIC}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": MAPPED}), encoding="utf-8")
+    app = app_on(database, tmp_path, **secrets, config=tmp_path / "sources.yaml")
+    given, _ = settings_of(tmp_path, database.dsn(API), **secrets, config=tmp_path / "sources.yaml")
+    sources = Sources.of(database, sources=MAPPED)
     try:
         before = sources.incidents()
         assert "taken in" in round_trip.send(given, name, _Sync(app, sources))
@@ -143,7 +153,8 @@ def test_a_test_goes_the_whole_way_and_opens_nothing(database: Database, tmp_pat
         assert database.run("SELECT count(*) FROM stanch.inbox WHERE state = 'quarantined'") == [(0,)]
         wrong = {f"{one}_{what}": SecretStr("x") for one, what in (
             ("alertmanager", "tokens"), ("pagerduty", "secrets"), ("grafana", "tokens"))}  # fmt: skip
-        other, _ = settings_of(tmp_path, database.dsn(API), **wrong)
+        wrong["generic_tokens"] = SecretStr("nagios:x,flat:y")
+        other, _ = settings_of(tmp_path, database.dsn(API), **wrong, config=tmp_path / "sources.yaml")
         with pytest.raises(NotWorking, match="HTTP 401"):
             round_trip.send(other, name, _Sync(app, sources))
     finally:
@@ -158,6 +169,17 @@ def test_a_test_of_a_hook_that_is_off_or_away_says_what_to_do(database: Database
         round_trip.send(given, "grafana")
     with pytest.raises(Unreachable, match="STANCH_PUBLIC_URL"):
         round_trip.send(given, "alertmanager")
+
+
+@pytest.mark.integration
+def test_a_source_by_which_everything_fires_has_no_harmless_test(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text(
+        yaml.safe_dump({"sources": {"bell": {"kind": "generic", "mapping": {"alertname": "name"}}}}), encoding="utf-8"
+    )
+    given, _ = settings_of(tmp_path, database.dsn(API), generic_tokens=SecretStr("g"), config=tmp_path / "sources.yaml")
+    ok, said = round_trip.tried(given, "generic")
+    assert not ok
+    assert "no harmless test" in said
 
 
 # --- PagerDuty carries no expression -----------------------------------------------------------------------------
