@@ -47,8 +47,8 @@ _SQL = named_sql.load("lab.faults", "held_session.sql")
 @dataclass(frozen=True, slots=True)
 class Held:
     """One session. first: statements that are through when the fault counts as injected, BEGIN among them where a
-    transaction is to stay open. then: what it does afterwards, once, or over and over with a pause of again_after_s;
-    with anew, in a session of its own each time.
+    transaction is to stay open. then: what it does afterwards: once, and then it ends; or over and over with a pause
+    of again_after_s, with anew in a session of its own each time. Without then it idles.
     """
 
     role: str
@@ -174,8 +174,10 @@ def _once(held: Held, connection: psycopg.Connection[tuple[object, ...]], until:
     for statement in held.then:
         connection.execute(statement.encode())
     left_s = until - time.monotonic()
-    pause_s = left_s if held.again_after_s is None else held.again_after_s
-    return _idle(connection, min(pause_s, left_s)) and pause_s < left_s
+    if held.again_after_s is None:
+        _idle(connection, 0.0 if held.then else left_s)
+        return False
+    return _idle(connection, min(held.again_after_s, left_s)) and held.again_after_s < left_s
 
 
 def _idle(connection: psycopg.Connection[tuple[object, ...]], for_s: float) -> bool:

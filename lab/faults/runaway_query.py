@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lab.faults.fault import Change, Surroundings
 
 _SQL = named_sql.load("lab.faults", "runaway_query.sql")
-_SESSIONS = (Held(ANALYST, "jupyter", first=(_SQL["more_workers"], _SQL["cheap_workers"]), then=(_SQL["take_apart"],)),)
+_SESSIONS = (Held(ANALYST, "jupyter", first=(_SQL["more_workers"], _SQL["small_pieces"]), then=(_SQL["take_apart"],)),)
 
 
 @dataclass(frozen=True, slots=True)

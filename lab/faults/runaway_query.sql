@@ -3,8 +3,8 @@
 -- name: more_workers
 SET max_parallel_workers_per_gather = 6;
 
--- name: cheap_workers
-SET parallel_setup_cost = 0;
+-- name: small_pieces
+SET min_parallel_table_scan_size = '1MB';
 
 -- name: take_apart
 SELECT shipping_country, count(*), sum(length(regexp_replace(repeat(payment_reference, 100), '[aeiou_]+|[0-9]{3}', '', 'g')))
