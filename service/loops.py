@@ -208,7 +208,9 @@ def presence(store: Store, name: str, kind: str, detail: Mapping[str, Any], stop
 
 
 class Listener:
-    """Passes the store's notifications on. Hints only: with a broken connection everything still goes by polling."""
+    """Passes the store's notifications on. Hints only: with a broken connection everything still goes by polling. After
+    one, everybody is told once with an empty text, for nobody knows what was missed.
+    """
 
     def __init__(self, dsn: str, wakes: Mapping[str, Callable[[str], None]], stop: threading.Event) -> None:
         self._dsn = dsn
@@ -219,11 +221,15 @@ class Listener:
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     def _listen(self) -> None:
+        missed = False
         while not self._stop.is_set():
             try:
                 with psycopg.connect(self._dsn, autocommit=True, connect_timeout=3) as connection:
-                    for channel in self._wakes:
+                    for channel, wake in self._wakes.items():
                         connection.execute(f"LISTEN {channel}".encode())
+                        if missed:
+                            wake("")
+                    missed = True
                     while not self._stop.is_set():
                         for notice in connection.notifies(timeout=1.0):
                             self._wakes[notice.channel](notice.payload)

@@ -40,6 +40,10 @@
       if (found.anomaly_from) {
         ctx.fillStyle = paint.anomaly;
         ctx.fillRect(x(found.anomaly_from), bbox.top, bbox.left + bbox.width - x(found.anomaly_from), bbox.height);
+        ctx.strokeStyle = paint.wrong;
+        ctx.lineWidth = 1.2 * devicePixelRatio;
+        const at = plot.valToPos(found.anomaly_from, "x", true);
+        if (at >= bbox.left && at <= bbox.left + bbox.width) line(ctx, at, bbox.top, at, bbox.top + bbox.height);
       }
       ctx.fillStyle = paint.running;
       ctx.globalAlpha = 0.14;
@@ -59,9 +63,23 @@
       }
       ctx.strokeStyle = paint.ink;
       ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
-      for (const [at] of found.events) {
+      for (const [at, what] of found.events) {
         const x = plot.valToPos(at, "x", true);
-        if (x >= bbox.left && x <= bbox.left + bbox.width) line(ctx, x, bbox.top, x, bbox.top + bbox.height);
+        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        line(ctx, x, bbox.top, x, bbox.top + bbox.height);
+        if (one !== found.series[0]) continue;
+        const late = x > bbox.left + bbox.width * 0.7;
+        ctx.save();
+        ctx.setLineDash([]);
+        ctx.font = `400 ${12 * devicePixelRatio}px 'IBM Plex Sans', sans-serif`;
+        ctx.textAlign = late ? "right" : "left";
+        ctx.strokeStyle = paint.card;
+        ctx.lineWidth = 3 * devicePixelRatio;
+        ctx.fillStyle = paint.ink;
+        const place = [cut(what, 24), x + (late ? -5 : 5) * devicePixelRatio, bbox.top + 10 * devicePixelRatio];
+        ctx.strokeText(...place);
+        ctx.fillText(...place);
+        ctx.restore();
       }
       ctx.restore();
     },
@@ -88,7 +106,7 @@
   };
 
   const options = (group, box, found, one, width, from, to) => {
-    const paint = Object.fromEntries(["line", "soft", "rule", "ink", "anomaly", "running", "target", "card"].map((name) => [name, colour(name)]));
+    const paint = Object.fromEntries(["line", "soft", "rule", "ink", "anomaly", "running", "target", "card", "wrong"].map((name) => [name, colour(name)]));
     const font = "400 12px 'IBM Plex Sans', sans-serif";
     const reading = box.closest("figure").querySelector("[data-reading]");
     const hooks = marks(found, one, paint);
@@ -230,10 +248,21 @@
   };
   const graphs = (from) => all("[data-graph]", from).forEach(graph);
 
+  // --- How far a run is, told at each phase and quarter: whoever listens hears what is new, not each per cent.
+  const steps = main.querySelector("[data-steps]");
+  const tell = (part) => {
+    const bar = part.querySelector("progress");
+    if (part.dataset.part !== "progress" || !bar) return;
+    const phase = part.querySelector(".phase strong").textContent;
+    const said = bar.hasAttribute("value") ? `${phase}, ${Math.floor(bar.value / 25) * 25} %` : phase;
+    if (steps.textContent !== said) steps.textContent = said;
+  };
+
   graphs(main);
   watch(main);
   document.addEventListener("part", (event) => {
     const part = event.detail.part;
+    tell(part);
     graphs(part);
     watch(part);
   });

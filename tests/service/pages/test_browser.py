@@ -39,7 +39,7 @@ def noted(store: MemoryStore, note: str) -> None:
 PAGES = (
     "/", "/incidents", "/i/INC-1", "/i/INC-3", "/i/INC-3/edit",
     "/i/INC-3/proposals/1", "/i/INC-1/postmortem", "/i/INC-1/postmortem/edit", "/i/INC-1/postmortem/1", "/audit",
-    "/skills", "/skills/postgres-missing-index", "/settings", "/i/INC-404",
+    "/skills", "/skills/postgres-missing-index", "/settings", "/i/INC-404", "/login?fresh=1",
 )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def test_from_the_approval_to_the_verified_end_the_page_follows_by_itself(site: 
     site.tell()
     expect(page.locator("progress")).to_have_attribute("value", "61.95")
     expect(page.locator(".steps .now")).to_contain_text("build")
+    expect(page.locator("[data-steps]")).to_have_text(re.compile(r"^building index.*, 50 %$"))
     store.tables["execution"][0]["progress"].update(phase="index validation", percent=None, total=0)
     noted(store, "half-way")
     site.tell()
