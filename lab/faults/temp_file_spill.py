@@ -36,12 +36,18 @@ class TempFileSpill:
         try:
             login(lab, REPORTING)
             with admin(lab) as connection:
+                if connection.execute(_SQL["is_set"].encode(), {"role": REPORTING}).fetchone():
+                    raise CannotInjectError(f"{REPORTING} has a work_mem of its own already; undo {self.name} first")
                 connection.execute(
                     sql.SQL("ALTER ROLE {} SET work_mem = {}").format(sql.Identifier(REPORTING), sql.Literal(WORK_MEM))
                 )
         except psycopg.Error as refused:
             raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
-        return hold(lab, self.name, _SESSIONS)
+        try:
+            return hold(lab, self.name, _SESSIONS)
+        except CannotInjectError:
+            release(lab, _SESSIONS)
+            raise
 
     def undo(self, lab: Surroundings) -> None:
         release(lab, _SESSIONS)
