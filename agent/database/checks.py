@@ -50,6 +50,9 @@ CONNECTIONS_USED_SHARE = 0.9
 STALE_SHARE = 0.2
 STALE_ROWS = 50
 """Twice autovacuum_analyze_scale_factor, and autovacuum_analyze_threshold: autovacuum should have come long ago."""
+IN_AN_INCIDENT = Limits(long_query_s=10.0)
+"""For the classes as checks. They are asked while an alert rings, which is no time to wait until a statement that takes
+the whole server has done so for the minute after which `stanch diagnose` calls it long."""
 LONG_TRANSACTION_S = 60.0
 """A transaction older than this makes CREATE INDEX CONCURRENTLY wait noticeably; the preflight asks the same."""
 
@@ -276,7 +279,7 @@ def _class_check(incident: IncidentClass) -> DatabaseCheck:
     """Whether the target has an incident of this class now: yes with its findings, the most severe first."""
 
     def run(reader: TargetReader, _known: Known) -> Observation:
-        report = examine(reader, WINDOW_S if incident.needs_window else 0.0, Limits(), (incident,))
+        report = examine(reader, WINDOW_S if incident.needs_window else 0.0, IN_AN_INCIDENT, (incident,))
         data = report.as_data()
         if report.findings:
             return Observation("yes", sentence(report.findings[0].title), data)
