@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors import runbooks
 from connectors.prometheus import Prometheus
+from connectors.store.skills import SkillVersions
+from connectors.store.skills_in_use import SkillsInUse
 from connectors.store.store import Store
 from connectors.unreachable import Unreachable
 from guardrails.permit import SigningKey, UnusableKey, VerifyKeys
@@ -63,10 +65,11 @@ def ports(settings: Settings, process: str) -> Ports:
     except ValueError as error:
         raise UnusableSettings(f"STANCH_PROMETHEUS_URL: {error}") from error
     diagnosing = _Diagnosing(configuration) if process == "worker" else None
+    store = Store(settings.require("store_dsn"), application_name=f"stanch {process}")
     return Ports(
-        store=Store(settings.require("store_dsn"), application_name=f"stanch {process}"),
+        store=store,
         configuration=configuration,
-        skills=runbooks.skills(),
+        skills=SkillsInUse(SkillVersions(store), runbooks.texts(), seeds=process != "executor"),
         metrics=metrics,
         data_dir=settings.data_dir,
         public_url=settings.public_url.rstrip("/"),

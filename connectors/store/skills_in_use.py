@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -60,6 +60,14 @@ class SkillsInUse(Mapping[str, Skill]):
 
     def __len__(self) -> int:
         return len(self._now().skills)
+
+    def values(self) -> ValuesView[Skill]:
+        """All of one moment: a promotion in between changes nothing for who is looking through them."""
+        return self._now().skills.values()
+
+    def items(self) -> ItemsView[str, Skill]:
+        """As values()."""
+        return self._now().skills.items()
 
     @property
     def problems(self) -> Mapping[str, str]:
