@@ -67,6 +67,7 @@ class SequentialTest:
     def after(self, differences: list[float]) -> SequentialTest:
         """Raises UnusableScore. Evidence that was enough once stays enough: that is what validity at any time means."""
         test = self
+        EProcess().after(differences)  # what comes after the evidence was enough must be a score, too
         for difference in differences:
             if test.crossed or test.pairs >= test.cap:
                 break

@@ -34,15 +34,15 @@ def problems(one: Edit, files: dict[str, str]) -> tuple[str, ...]:
 
 
 CHANGES: list[tuple[str, dict[str, Any]]] = [
-    ("reorder_first", {"first": ["pool_exhausted"]}),
+    ("reorder_first", {"first": ["pool_waiting"]}),
     ("set_stop", {"field": "posterior", "value": 0.8}),
     ("set_prior", {"cause": "bad_deploy", "prior": 0.2}),
-    ("drop_check", {"check": "error_ratio_high"}),
-    ("set_support_strength", {"check": "pool_exhausted", "cause": "connection_leak", "strength": "strong"}),
-    ("add_cause_link", {"check": "pool_exhausted", "cause": "bad_deploy", "strength": "against"}),
+    ("drop_check", {"check": "error_rate_rose"}),
+    ("set_support_strength", {"check": "pool_waiting", "cause": "connection_leak", "strength": "strong"}),
+    ("add_cause_link", {"check": "pool_waiting", "cause": "bad_deploy", "strength": "against"}),
     (
         "add_cause",
-        {"cause": "cpu_saturation", "prior": 0.1, "component": "ranked", "links": {"error_ratio_high": "weak"}},
+        {"cause": "cpu_saturation", "prior": 0.1, "component": "ranked", "links": {"error_rate_rose": "weak"}},
     ),
     ("set_component", {"cause": "bad_deploy", "component": "ranked"}),
     ("narrow_match", {"at_least": 1.5}),
@@ -78,9 +78,9 @@ def test_edits_of_different_things_commute() -> None:
     [
         ("drop_check", {"check": "nobody"}),
         ("set_prior", {"cause": "nobody", "prior": 0.2}),
-        ("add_check", {"check": {"id": "pool_exhausted", "tool": "metrics", "cost_s": 1}}),
-        ("add_cause_link", {"check": "pool_exhausted", "cause": "connection_leak", "strength": "weak"}),
-        ("set_support_strength", {"check": "error_ratio_high", "cause": "connection_leak", "strength": "weak"}),
+        ("add_check", {"check": {"id": "pool_waiting", "tool": "metrics", "cost_s": 1}}),
+        ("add_cause_link", {"check": "pool_waiting", "cause": "connection_leak", "strength": "weak"}),
+        ("set_support_strength", {"check": "error_rate_rose", "cause": "connection_leak", "strength": "weak"}),
         ("narrow_match", {"at_least": 0.5}),
         ("set_stop", {"field": "temperature", "value": 1}),
         ("drop_cause", {"cause": "none_of_these"}),
@@ -142,7 +142,7 @@ def test_a_check_that_asks_what_another_asks_is_refused() -> None:
     new = {
         "id": "again",
         "tool": "metrics",
-        "query": "pool_exhausted",
+        "query": "pool_waiting",
         "cost_s": 0.1,
         "supports": {"bad_deploy": "weak"},
     }
@@ -150,7 +150,7 @@ def test_a_check_that_asks_what_another_asks_is_refused() -> None:
 
 
 def test_a_cause_that_nothing_can_find_is_refused() -> None:
-    gone = edit("drop_check", {"check": "error_ratio_high"})
+    gone = edit("drop_check", {"check": "error_rate_rose"})
     files = apply(gone, tree())
     no_link = {"check": "recent_change", "cause": "bad_deploy", "strength": "against"}
     assert any("no check can find bad_deploy" in one for one in
@@ -177,7 +177,7 @@ def test_secrets_names_orders_and_hidden_characters_are_found_in_what_an_edit_br
 def test_prose_and_remediations_are_for_a_human_whatever_the_operator_says() -> None:
     one = edit("edit_prose", {"find": "# shop-slow", "replace": "# The shop is slow"})
     assert check(one, tree(), apply(one, tree()), reader=Reader(), catalogue=CATALOGUE).tier is Tier.T2
-    fix = {"id": "x", "cause": "bad_deploy", "action": "analyze_table", "params_from": "pool_exhausted",
+    fix = {"id": "x", "cause": "bad_deploy", "action": "analyze_table", "params_from": "pool_waiting",
            "rollback": "on_regression"}  # fmt: skip
     sly = apply(edit("add_remediation", {"remediation": fix}), tree())
     assert check(edit(*CHANGES[0]), tree(), sly, reader=Reader(), catalogue=CATALOGUE).tier is Tier.T2
@@ -196,12 +196,12 @@ def test_every_operator_has_a_tier_and_what_touches_fixes_or_scope_waits_for_a_h
 
 
 def test_complexity_counts_what_there_is_to_understand() -> None:
-    fewer = apply(edit("drop_check", {"check": "error_ratio_high"}), tree())
+    fewer = apply(edit("drop_check", {"check": "error_rate_rose"}), tree())
     assert complexity(fewer) < complexity(tree())
 
 
 def test_the_text_after_an_edit_reads_as_what_was_written() -> None:
     after = apply(edit(*CHANGES[4]), tree())
-    row = next(row for row in document(after[HOW])["checks"] if row["id"] == "pool_exhausted")
+    row = next(row for row in document(after[HOW])["checks"] if row["id"] == "pool_waiting")
     assert row["supports"]["connection_leak"] == "strong"
     assert after[f"shop-slow/{PROSE}"] == tree()[f"shop-slow/{PROSE}"]

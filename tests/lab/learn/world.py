@@ -39,8 +39,8 @@ causes:
 first: [recent_change]
 checks:
   - {{id: recent_change, tool: changes, cost_s: 0.1, supports: {{bad_deploy: {deploy}, connection_leak: weak}}}}
-  - {{id: pool_exhausted, tool: metrics, cost_s: 0.2, supports: {{connection_leak: {pool}}}}}
-  - {{id: error_ratio_high, tool: metrics, cost_s: 0.2, supports: {{bad_deploy: strong}}}}
+  - {{id: pool_waiting, tool: metrics, cost_s: 0.2, supports: {{connection_leak: {pool}}}}}
+  - {{id: error_rate_rose, tool: metrics, cost_s: 0.2, supports: {{bad_deploy: strong}}}}
 stop: {{posterior: 0.75, margin: 0.3, min_checks: 2, max_checks: 3, min_disconfirming: 0}}
 """
 
@@ -53,11 +53,11 @@ checks:
 stop: {posterior: 0.9, margin: 0.5, min_checks: 1, max_checks: 1, min_disconfirming: 0}
 """
 
-CATALOGUE = ("changes:recent_change", "metrics:error_ratio_high", "metrics:pool_exhausted")
+CATALOGUE = ("changes:recent_change", "metrics:error_rate_rose", "metrics:pool_waiting")
 
 SAYS_YES: Mapping[str, Mapping[str, float]] = {
-    "connection_leak": {"changes:recent_change": 0.3, "metrics:pool_exhausted": 0.95, "metrics:error_ratio_high": 0.1},
-    "bad_deploy": {"changes:recent_change": 0.95, "metrics:pool_exhausted": 0.1, "metrics:error_ratio_high": 0.9},
+    "connection_leak": {"changes:recent_change": 0.3, "metrics:pool_waiting": 0.95, "metrics:error_rate_rose": 0.1},
+    "bad_deploy": {"changes:recent_change": 0.95, "metrics:pool_waiting": 0.1, "metrics:error_rate_rose": 0.9},
 }
 
 
