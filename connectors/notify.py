@@ -40,6 +40,10 @@ class UnusableSecret(ValueError):
     """A signing secret that Standard Webhooks does not know; its text is not repeated."""
 
 
+INSTALL_APPRISE = ".venv/bin/python -m pip install 'apprise>=1.9'"
+"""The extra notify; Stanch itself is installed from its tree."""
+
+
 class ExtraMissing(RuntimeError):
     """Apprise is an optional extra, and it is not installed."""
 
@@ -186,7 +190,7 @@ class Apprise:
         try:
             import apprise  # noqa: PLC0415 an optional extra, and slow to import
         except ImportError:
-            raise ExtraMissing("the extra notify is not installed: pip install 'stanch-sre[notify]'") from None
+            raise ExtraMissing(f"apprise is not installed: {INSTALL_APPRISE}") from None
         self._sender = apprise.Apprise()
         self._text = apprise.NotifyFormat.TEXT
         for position, url in enumerate(urls, 1):

@@ -258,9 +258,18 @@ def _until(workspace: Workspace, one: Seeded) -> Posted:
 
 
 def measured(bench: Bench, clicks: int) -> Iterator[dict[str, Any]]:
+    held, posted = max(3, clicks // 20), max(3, clicks // 40)
+    _say(f"{clicks} clicks, one after another")
     yield {"what": "quiet", **quiet(bench, clicks)}
-    yield {"what": "store held", **slow(bench, max(3, clicks // 20))}
-    yield {"what": "messages", **shown(bench, max(3, clicks // 40))}
+    _say(f"{held} clicks, each with the store held for {HELD_S:g} s")
+    yield {"what": "store held", **slow(bench, held)}
+    _say(f"{posted} messages posted at Slack's pace, each clicked")
+    yield {"what": "messages", **shown(bench, posted)}
+
+
+def _say(what: str) -> None:
+    """Progress, for whoever waits."""
+    click.echo(what, err=True)
 
 
 @click.command("slack", epilog="\b\nExample:\n  stanch bench slack --clicks 200 --json")
@@ -275,6 +284,7 @@ def bench_slack(clicks: int, json_: bool) -> None:
     with ProcessGroup(place / "run", lambda _: None) as group:
         bench = Bench(group, place, workspace)
         try:
+            _say("starting a store, a broker, serve and a local Slack")
             bench.start()
             for row in measured(bench, clicks):
                 row["load_1min"] = round(os.getloadavg()[0], 2)

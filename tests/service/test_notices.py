@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -242,9 +243,9 @@ def test_with_a_secret_it_signs() -> None:
 
 def test_apprise_without_its_extra_says_how_to_get_it() -> None:
     def missing(_urls: Sequence[str]) -> Apprise:
-        raise ExtraMissing("the extra notify is not installed: pip install 'stanch-sre[notify]'")
+        raise ExtraMissing("apprise is not installed: .venv/bin/python -m pip install 'apprise>=1.9'")
 
-    with pytest.raises(UnusableSettings, match=r"stanch-sre\[notify\]"):
+    with pytest.raises(UnusableSettings, match=re.escape("apprise>=1.9")):
         notices.configured(Settings(apprise_urls=SecretStr("json://x/")), Configuration(), apprise=missing)
 
 
