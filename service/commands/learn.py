@@ -56,22 +56,18 @@ def learn(
     context.obj = out
     if context.invoked_subcommand is not None:
         return
-    from agent.learning.catalogue import CATALOGUE
-    from agent.learning.tree import Reader, tree_of
-    from connectors import runbooks
-    from lab.learn.loop import Loop, Settings
-    from lab.learn.processes import evaluator, proposer
+    from lab.learn.run import rows_of
 
-    settings = Settings(seed=seed, profile="strict" if profile == "strict" else "explore",
-                        how="random" if placebo else "rules")  # fmt: skip
-    with _journal(out).locked() as journal, evaluator(recordings) as judge, proposer() as suggest:
-        loop = Loop(journal, judge, suggest, settings, tree_of(runbooks.texts()), CATALOGUE, Reader())
-        for row in loop.run(rounds):
-            _say(row, rounds)
-            if json_:
-                click.echo(json.dumps(row, sort_keys=True, allow_nan=False))
-        if not json_:
-            _status(journal)
+    journal = _journal(out)
+    told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings,
+                   how="random" if placebo else "rules", profile="strict" if profile == "strict" else "explore")  # fmt: skip
+    for row in told:
+        _say(row, rounds)
+        if json_:
+            click.echo(json.dumps(row, sort_keys=True, allow_nan=False))
+    if not json_:
+        journal.rows()
+        _status(journal)
 
 
 def _say(row: dict[str, Any], rounds: int) -> None:

@@ -1,0 +1,25 @@
+"""python -m lab.learn: one run of the loop, for a bench that starts several side by side. People use stanch learn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lab.learn.run import rows_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.learn", description=__doc__)
+    parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recordings", type=Path)
+    parser.add_argument("--placebo", action="store_true")
+    given = parser.parse_args()
+    how = "random" if given.placebo else "rules"
+    for _ in rows_of(given.out, rounds=given.rounds, seed=given.seed, recordings=given.recordings, how=how):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""One run of the loop on the skills that come with the tree, with its two processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.learning.catalogue import CATALOGUE
+from agent.learning.tree import Reader, Tree, tree_of
+from connectors import runbooks
+from lab.learn.journal import Journal
+from lab.learn.loop import Loop, Settings
+from lab.learn.processes import evaluator, proposer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent.learning.alpha import Profile
+    from agent.learning.ledger import Row
+
+
+def seed_tree() -> Tree:
+    return tree_of(runbooks.texts())
+
+
+def rows_of(
+    folder: Path, *, rounds: int, seed: int, recordings: Path | None, how: str = "rules", profile: Profile = "explore"
+) -> Iterator[Row]:
+    """Each line of the ledger as it is written. Raises lab.learn.journal.UnusableInput."""
+    settings = Settings(seed=seed, profile=profile, how=how)
+    with Journal(folder).locked() as journal, evaluator(recordings) as judge, proposer() as suggest:
+        yield from Loop(journal, judge, suggest, settings, seed_tree(), CATALOGUE, Reader()).run(rounds)
