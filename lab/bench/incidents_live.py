@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import click
 import httpx
 
 from agent.database.checks import WINDOW_S
@@ -46,10 +47,13 @@ def usual() -> tuple[str, ...]:
 def live(faults: Sequence[str] | None, runs: int, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """A line for each run of each fault, then {"summary": …}. faults None: usual(); progress: a line a step.
 
-    Brings a lab up and ends it. Raises ValueError for a fault that there is not, before anything starts, and
+    Brings a lab up and ends it. Raises click.BadParameter for a fault that there is not, before anything starts, and
     ServerFailed.
     """
-    chosen = [named(name) for name in (usual() if faults is None else faults)]
+    try:
+        chosen = [named(name) for name in (usual() if faults is None else faults)]
+    except ValueError as unknown:
+        raise click.BadParameter(str(unknown), param_hint="--faults") from unknown
     scale = Scale(policy=(("rate_limit", {"executions": 1000, "window_s": 3600}),))
     with Production(free_place(ROOT / "var" / "bench"), cache=ROOT / ".cache", scale=scale, progress=_quiet) as lab:
         lab.seed(lambda phase, share: progress(f"shop's data: {phase} {share:.0%}"))
