@@ -28,7 +28,7 @@ from service.broadcast import Broadcast
 from service.context import Context
 from service.http_protocol import guarded
 from service.pages.compression import Compressed
-from service.routes import approvals, health, incidents, overview, pages, slack, webhooks
+from service.routes import approvals, health, incidents, overview, pages, skills, slack, webhooks
 from service.routes.webhooks.direct import Direct
 from service.sessions import StoreSessions
 from service.settings import Settings, UnusableSettings
@@ -107,7 +107,7 @@ def create(held: Context) -> FastAPI:
     app.state.context = held
     app.state.slack = wiring.slack_channel(held)
     app.state.notices = notices.configured(held.settings, held.ports.configuration)
-    for noun in (slack, webhooks, incidents, approvals, health, pages, overview):
+    for noun in (slack, webhooks, incidents, approvals, skills, health, pages, overview):
         app.include_router(noun.router)
     app.mount("/static", _CachedFiles(directory=STATIC), name="static")
     app.add_exception_handler(Unreachable, _store_away)

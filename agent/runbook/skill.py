@@ -146,13 +146,20 @@ def read(folder: str, files: Mapping[str, str]) -> Skill:
     """Skill from the texts of its folder, by path within it. Raises UnusableSkill."""
     try:
         front, body = _front_matter(files["SKILL.md"])
-        diagnosis = yaml.safe_load(files["references/diagnosis.yaml"])
-        remediation = yaml.safe_load(files.get("references/remediation.yaml", "remediations: []"))
+        diagnosis = _yaml("references/diagnosis.yaml", files["references/diagnosis.yaml"])
+        remediation = _yaml("references/remediation.yaml", files.get("references/remediation.yaml", "remediations: []"))
         return _skill(folder, front, body, diagnosis, remediation)
     except KeyError as missing:
         raise UnusableSkill(f"skill {folder}: {missing.args[0]} is missing") from missing
     except (yaml.YAMLError, TypeError, ValueError, AttributeError, RecursionError, re.error) as wrong:
         raise UnusableSkill(f"skill {folder}: {wrong}") from wrong
+
+
+def _yaml(path: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as wrong:
+        raise ValueError(f"{path}: {' '.join(str(wrong).split())}") from wrong
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:

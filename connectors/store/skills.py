@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - part of a value that others build
 from typing import TYPE_CHECKING, Any, Literal
 
+from agent.runbook.compose import load
 from agent.runbook.files import checked, digest
-from agent.runbook.skill import read
+from agent.runbook.skill import UnusableSkill, read
 from connectors.store.store import jsonb
 
 if TYPE_CHECKING:
@@ -116,6 +117,26 @@ class SkillVersions:
         with self._store.transaction() as tx:
             return _existing(tx, name, sha256)
 
+    def find(self, name: str, ref: str) -> Version:
+        """By number, or by the beginning of the sha256. Raises UnknownVersion: there is none, or more than one."""
+        found = [one for one in self.history(name) if ref == str(one.version) or one.sha256.startswith(ref)]
+        numbered = [one for one in found if ref == str(one.version)]
+        if len(numbered or found) == 1:
+            return (numbered or found)[0]
+        with self._store.transaction() as tx:
+            raise _unknown(tx, name, ref)
+
+    def check(self, version: Version) -> None:
+        """Whether the version could be in use beside the other champions. Raises UnusableSkill."""
+        if not version.whole:
+            raise UnusableSkill(f"skill {version.name}: its text is not the one that was stored")
+        texts = {name: one.files for name, one in self.champions().items() if one.whole}
+        _, before = load(texts)
+        _, after = load({**texts, version.name: version.files})
+        for name, why in after.items():  # one that is composed with this version may break as well
+            if name == version.name or name not in before:
+                raise UnusableSkill(why)
+
     def history(self, name: str) -> tuple[Version, ...]:
         """Every version, oldest first; empty for a name that never was."""
         with self._store.transaction() as tx:
@@ -205,9 +226,13 @@ def _seeded(tx: Transaction, name: str, files: Mapping[str, str]) -> bool:
 def _existing(tx: Transaction, name: str, sha256: str) -> Version:
     row = tx.one("skill_version", name=name, sha256=sha256)
     if row is None:
-        known = ", ".join(f"{one['version']} ({one['sha256'][:12]})" for one in tx.all("skill_history", name=name))
-        raise UnknownVersion(f"skill {name} has no version {sha256[:12]}; there are: {known or 'none'}")
+        raise _unknown(tx, name, sha256)
     return _version(row)
+
+
+def _unknown(tx: Transaction, name: str, ref: str) -> UnknownVersion:
+    known = ", ".join(f"{one['version']} ({one['sha256'][:12]})" for one in tx.all("skill_history", name=name))
+    return UnknownVersion(f"skill {name} has no version {ref[:12]}; there are: {known or 'none'}")
 
 
 def _version(row: Row) -> Version:
