@@ -47,6 +47,8 @@ def _answer(scores: Scores, hashes: Callable[[], dict[str, str]], request: Reque
         case "examine":
             rows = scores.examine(request["tree"], request["split"], request["stream"], request["count"])
             return {"rows": rows}
+        case "bounds":
+            return {"rows": scores.bounds(request["split"], request["stream"], request["count"], request["constant"])}
     raise Refused("the evaluator knows no such question")
 
 

@@ -16,6 +16,7 @@ from agent.learning.gate import ALL, Arm, Tally
 from agent.learning.tree import Reader, identity
 from agent.replay.case import question
 from agent.replay.play import Played, play, triaged
+from agent.replay.utility import CAP_S, HAND_OVER_S
 from agent.runbook.parameters import MissingEvidence, walk
 from agent.runbook.skill import UnusableSkill
 
@@ -182,6 +183,31 @@ class Scores:
             raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
         source = self._source(split)
         return [self._row(source.case(seed), tree) for seed in seeds(split, stream, 0, _bounded(count))]
+
+    def bounds(self, split: str, stream: str, count: int, constant: str) -> list[dict[str, Any]]:
+        """What knowing everything and knowing nothing would have made of the same incidents.
+
+        oracle: the cause named and the repair started at once. constant: always the same mechanism in the alerting
+        service, at once, and nothing done about it.
+        """
+        if not self.exam:
+            raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
+        source = self._source(split)
+        rows = []
+        for seed in seeds(split, stream, 0, _bounded(count)):
+            case = source.case(seed)
+            truth = case.truth
+            named = truth.mechanism == constant and truth.component == case.service
+            best = HAND_OVER_S if truth.action is None or truth.restore_s is None else min(truth.restore_s, CAP_S)
+            rows.append(
+                {
+                    "family": case.family,
+                    "oracle_s": best,
+                    "constant_s": HAND_OVER_S if named and truth.action is None else CAP_S,
+                    "constant_right": truth.mechanism == constant,
+                }
+            )
+        return rows
 
     def _row(self, case: Case, tree: str) -> dict[str, Any]:
         played = self._play(case, tree)

@@ -59,8 +59,9 @@ def learn(
     from lab.learn.run import rows_of
 
     journal = _journal(out)
-    told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings,
-                   how="random" if placebo else "rules", profile="strict" if profile == "strict" else "explore")  # fmt: skip
+    how, strictly = "random" if placebo else "rules", profile == "strict"
+    told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings, how=how,
+                   profile="strict" if strictly else "explore")  # fmt: skip
     for row in told:
         _say(row, rounds)
         if json_:
