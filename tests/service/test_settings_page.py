@@ -54,7 +54,7 @@ def test_the_page_says_what_is_on_and_what_would_turn_the_rest_on(app: App) -> N
     assert "set STANCH_PAGERDUTY_SECRETS" in text
     assert "STANCH_SLACK_BOT_TOKEN turns it on" in text
     assert "ada@example.com every target" in text
-    assert "high 2 api, dashboard" in text
+    assert "high 2 needed api, dashboard" in text
     assert "shop Mode act, environment production diagnose (looks, read only) not configured" in text
 
 
