@@ -50,7 +50,7 @@ Rows = list[Row]
 
 @click.command(
     "learn",
-    epilog="\b\nExamples:\n  stanch bench learn --json > learn.jsonl\n  stanch bench learn --minutes 30 --out /tmp/learn",
+    epilog="\b\nExamples:\n  stanch bench learn --json > learn.jsonl\n  stanch bench learn --minutes 30 --out runs",
 )
 @click.option("--seeds", default=5, show_default=True, help="Loops, seeds 1 to N.")
 @click.option("--rounds", default=120, show_default=True)
@@ -355,8 +355,10 @@ class Bench:
             state = _state(self.folder / f"loop-{seed}")
             test = _mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "utility") - before
             seen = sum(one.mean for one in state.kept)
-            yield {"kind": "winners_curse", "seed": seed, "validation_gain": round(seen, 4), "test_gain": round(test, 4),
-                   "curse": round(seen - test, 4)}  # fmt: skip
+            yield {
+                "kind": "winners_curse", "seed": seed,
+                "validation_gain": round(seen, 4), "test_gain": round(test, 4), "curse": round(seen - test, 4),
+            }  # fmt: skip
 
     def _aa(self, judge: Asked, tree: str) -> Row:
         """The shipped skills against themselves, on different incidents, so that there is something to err about."""
