@@ -45,7 +45,7 @@ TELL_EVERY_S = 5.0
 PACED_SHARE = 0.7
 """Of the capacity just measured. At full throttle a latency is the length of the client's own queue."""
 OPEN_STEPS = "SELECT count(*) FROM stanch.step WHERE kind = 'intake' AND state IN ('ready', 'running')"
-MOST_PINGS = 60_000
+MOST_PINGS = 30_000
 PROCESSES = ("serve", "worker-agent")
 
 
