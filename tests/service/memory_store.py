@@ -261,6 +261,19 @@ class MemoryTransaction:
         names = [row["skill"] for row in self.tables["incident"]]
         return [{"skill": name, "n": names.count(name)} for name in sorted(set(names))]
 
+    def _skill_champions(self) -> list[Row]:
+        return [row for row in self.tables["skill_version"] if row["sha256"] in self._promoted()]
+
+    def _skill_history(self, name: str) -> list[Row]:
+        return self._of("skill_version", name=name)
+
+    def _skill_promotions(self, name: str, limit: int) -> list[Row]:
+        return self._of("skill_promotion", name=name)[::-1][:limit]
+
+    def _promoted(self) -> set[str]:
+        newest = {row["name"]: row["sha256"] for row in self.tables["skill_promotion"]}
+        return set(newest.values())
+
     def _control(self) -> list[Row]:
         return self.tables["control"]
 
@@ -276,7 +289,7 @@ class MemoryTransaction:
 
 TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
           "postmortem", "postmortem_edit", "control", "quarantined", "process", "change", "skill_count",
-          "api_token", "past_case", "lesson")  # fmt: skip
+          "api_token", "past_case", "lesson", "skill_version", "skill_promotion")  # fmt: skip
 
 
 @dataclass

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.runbook.files import digest
+from connectors.runbooks import texts
 from service.app import create
 from service.pages.graph import graph
 from service.pages.markdown import inert
 from service.pages.recent import MOST, Recent
+from tests.service.memory_store import NOW
 from tests.service.pages_browser import Browser, Read
 from tests.service.pages_examples import context, story
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.service.memory_store import MemoryStore
+
+SEEDS = texts()
 
 # --- Values a few seconds old ------------------------------------------------------------------------------------
 
@@ -261,3 +266,41 @@ def test_a_policy_that_takes_no_approval_here_says_where(tmp_path: Path) -> None
     page = Read(opened(store, tmp_path).get("/i/INC-1").text)
     assert "You edited this fix, so somebody else has to approve it." in page.text
     assert "approve" not in {one.get("id") for one in page.all("button")}
+
+
+def _versions(store: MemoryStore, *texts: str, promoted: int) -> None:
+    """Versions of one skill with these lessons, each made from the one before."""
+    name, parent = "postgres-locks", None
+    for number, text in enumerate(texts, 1):
+        files = {**SEEDS[name], "references/lessons.yaml": text}
+        store.tables["skill_version"].append(
+            {"name": name, "version": number, "sha256": digest(files), "files": files, "parent": parent,
+             "source": "learn" if parent else "seed", "note": f"note {number}", "created_at": NOW}
+        )  # fmt: skip
+        parent = digest(files)
+        if number <= promoted:
+            store.tables["skill_promotion"].append(
+                {"name": name, "sha256": parent, "version": number, "person": "Ada", "at": NOW}
+            )
+
+
+def test_a_skill_shows_its_versions_and_what_the_last_change_was(tmp_path: Path) -> None:
+    store = story("resolved")
+    _versions(store, "lessons: []\n", "lessons: [one]\n", "lessons: [<b>two]\n", promoted=2)
+    browser = opened(store, tmp_path)
+    page = Read(browser.get("/skills/postgres-locks").text).text
+    assert "Version 1 to 2" in page
+    assert "-lessons: []" in page
+    assert "+lessons: [one]" in page
+    assert "came into use" in page
+    later = browser.get("/skills/postgres-locks?before=1&after=3").text
+    assert "Version 1 to 3" in later
+    assert "<b>two" not in later
+    assert "learned" in Read(browser.get("/skills").text).text
+
+
+@pytest.mark.parametrize("query", ["?after=9", "?before=x&after=-1", "?after=1"])
+def test_a_version_that_is_not_there_is_no_error(query: str, tmp_path: Path) -> None:
+    store = story("resolved")
+    _versions(store, "lessons: []\n", promoted=1)
+    assert opened(store, tmp_path).get(f"/skills/postgres-locks{query}").status_code == 200
