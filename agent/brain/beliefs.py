@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,36 @@ if TYPE_CHECKING:
     from agent.runbook.skill import Check, Skill
 
 
-def posterior(skill: Skill, answered: Mapping[str, Answered], *, without: str | None = None) -> dict[str, float]:
+def posterior(skill: Skill, answered: Mapping[str, Answered]) -> dict[str, float]:
     """Belief in each cause given the answers; sums to 1. A check that could not see moves nothing."""
-    log = {cause: math.log(prior) for cause, prior in skill.priors().items()}
-    for name, answer in answered.items():
-        check = skill.checks.get(name)
-        if check is None or check.gathers or name == without or answer.status not in {"yes", "no"}:
-            continue
-        for cause, chance in check.yes_given.items():
-            log[cause] += math.log(chance if answer.status == "yes" else 1 - chance)
-    top = max(log.values())
-    weight = {cause: math.exp(value - top) for cause, value in log.items()}
-    total = sum(weight.values())
-    return _with_floor({cause: value / total for cause, value in weight.items()}, skill.parameters.floor)
+    return _normal(skill, _weights(skill, _told(skill, answered)))
+
+
+def _told(skill: Skill, answered: Mapping[str, Answered]) -> list[tuple[Mapping[str, float], bool]]:
+    """P(yes | cause) of each check that said yes or no, and whether it said yes."""
+    return [
+        (check.yes_given, answer.status == "yes")
+        for name, answer in answered.items()
+        if answer.status in {"yes", "no"} and (check := skill.checks.get(name)) is not None and not check.gathers
+    ]
+
+
+def _weights(skill: Skill, told: list[tuple[Mapping[str, float], bool]]) -> dict[str, float]:
+    """Not yet normal. Products, not sums of logs: chances stay above 0.01, so a hundred answers are far from the
+    smallest number there is.
+    """
+    weights = skill.priors()
+    for chance, yes in told:
+        if yes:
+            weights = {cause: weight * chance[cause] for cause, weight in weights.items()}
+        else:
+            weights = {cause: weight * (1 - chance[cause]) for cause, weight in weights.items()}
+    return weights
+
+
+def _normal(skill: Skill, weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return _with_floor({cause: weight / total for cause, weight in weights.items()}, skill.parameters.floor)
 
 
 def _with_floor(beliefs: dict[str, float], floor: float) -> dict[str, float]:
@@ -44,17 +62,31 @@ def entropy(beliefs: Mapping[str, float]) -> float:
 
 
 def expected_gain(check: Check, beliefs: Mapping[str, float]) -> float:
-    """Bits that asking the check is expected to bring."""
-    chance_yes = sum(beliefs[cause] * check.yes_given[cause] for cause in beliefs)
+    """Bits that asking the check is expected to bring: what its answer and the cause tell of each other, which is the
+    uncertainty of the answer less what is left of it when the cause is known.
+    """
+    given = check.yes_given
+    chance_yes = sum([belief * given[cause] for cause, belief in beliefs.items()])
     if not 0 < chance_yes < 1:
         return 0.0
-    yes = {c: beliefs[c] * check.yes_given[c] / chance_yes for c in beliefs}
-    no = {c: beliefs[c] * (1 - check.yes_given[c]) / (1 - chance_yes) for c in beliefs}
-    return entropy(beliefs) - chance_yes * entropy(yes) - (1 - chance_yes) * entropy(no)
+    left = sum([belief * _of_two(given[cause]) for cause, belief in beliefs.items()])
+    return max(0.0, _of_two(chance_yes) - left)
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_two(chance: float) -> float:
+    """Entropy of a yes or no, in bits."""
+    if not 0 < chance < 1:
+        return 0.0
+    return -chance * math.log2(chance) - (1 - chance) * math.log2(1 - chance)
 
 
 def leave_one_out(skill: Skill, answered: Mapping[str, Answered], cause: str) -> tuple[float, float]:
     """Lowest and highest belief in the cause when any one check is left out: how much hangs on one answer."""
-    values = [posterior(skill, answered)[cause]]
-    values += [posterior(skill, answered, without=name)[cause] for name in answered]
+    told = _told(skill, answered)
+    weights = _weights(skill, told)
+    values = [_normal(skill, weights)[cause]]
+    for chance, yes in told:
+        without = {one: weight / (chance[one] if yes else 1 - chance[one]) for one, weight in weights.items()}
+        values.append(_normal(skill, without)[cause])
     return min(values), max(values)
