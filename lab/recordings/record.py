@@ -71,7 +71,7 @@ Say = Callable[[str], None]
 
 
 class QuietNotReachedError(Exception):
-    """The lab did not calm down; only a new one helps."""
+    """The lab did not calm down, or did not get well; only a new one helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class Recorder:
         """(seconds until the signal was back, by what, parameters the action must have).
 
         The expected action as the target's own findings propose it; where there is none, or it does not help in time,
-        the fault's undo. Without an expected action nothing is measured.
+        the fault's undo. Without an expected action nothing is measured. Raises QuietNotReachedError.
         """
         fault, signal = attempt.fault, signal_of(around.expr or "")
         if fault.expected_action is None or signal is None:
@@ -267,9 +267,12 @@ class Recorder:
             restore_s = self._restored(signal, began)
             if restore_s is not None:
                 return restore_s, "action", _must_have(fault, looks, action)
+        began = time.monotonic()
         self._undo(fault)
-        restore_s = self._restored(signal, began if action is not None else time.monotonic())
-        return restore_s, "" if restore_s is None else "undo", {}
+        restore_s = self._restored(signal, began)
+        if restore_s is None:
+            raise QuietNotReachedError("the signal did not come back, neither by the action nor by the undo")
+        return restore_s, "undo", {}
 
     def _run(self, attempt: Attempt, action: Action) -> bool:
         """As approved: the rendered statements, one after the other."""
