@@ -21,8 +21,11 @@ _MACHINES = re.compile(
 )
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier|all)\b.{0,30}\b(?:instruction|rule|prompt)"
-    r"|\byou (?:are now|must now)\b|<\|?(?:system|im_start)|\bsystem prompt\b|\bauto-?approve\b|\bwithout approval\b"
-    r"|\b(?:curl|wget)\b[^\n]*\|\s*(?:ba|z)?sh\b|\bdrop\s+(?:table|database|schema)\b|\btruncate\s+table\b|\brm\s+-rf\b",
+    r"|\byou (?:are now|must now)\b|<\|?(?:system|im_start)|\bsystem prompt\b|\bauto-?approve\b|\bwithout approval\b",
+    re.IGNORECASE,
+)
+_COMMANDS = re.compile(
+    r"\b(?:curl|wget)\b[^\n]*\|\s*(?:ba|z)?sh\b|\bdrop\s+(?:table|database|schema)\b|\btruncate\s+table\b|\brm\s+-rf\b",
     re.IGNORECASE,
 )
 _HIDDEN = frozenset({"Cf", "Co", "Cs"})
@@ -41,4 +44,6 @@ def problems(text: str) -> tuple[str, ...]:
         found.append("invisible character")
     if _ORDERS.search(text):
         found.append("order to the reader")
+    if _COMMANDS.search(text):
+        found.append("command that destroys")
     return tuple(found)

@@ -703,6 +703,14 @@ WHERE p.name = %(name)s ORDER BY p.id DESC LIMIT %(limit)s
 -- Tells whether what is in use may have changed.
 SELECT max(id) AS id FROM stanch.skill_promotion
 
+-- name: skill_evidence
+-- Half as much for every half-life since.
+SELECT skill, cause, name, outcome, origin,
+    sum(power(0.5, extract(epoch FROM clock_timestamp() - at)::float8 / (86400.0 * %(half_life_days)s::float8)))::float8
+        AS weight
+FROM stanch.skill_count WHERE outcome IN ('yes', 'no') OR (name = 'fix' AND outcome = 'recovered')
+GROUP BY skill, cause, name, outcome, origin
+
 -- name: skill_counted
 SELECT skill, cause, name, outcome, incident_id, origin, sha256, at FROM stanch.skill_count
 WHERE %(skill)s::text IS NULL OR skill = %(skill)s ORDER BY at, incident_id, skill, cause, name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - part of a value that others build
 from typing import TYPE_CHECKING, Any, Literal
 
+from agent.learning.counts import HALF_LIFE_DAYS, Cell, Counts
 from agent.runbook.compose import load
 from agent.runbook.files import checked, digest
 from agent.runbook.skill import UnusableSkill, read
@@ -163,6 +164,21 @@ class SkillVersions:
         """How many were new: the same skill, cause, check and incident counts once."""
         with self._store.transaction() as tx:
             return sum(add_count(tx, count) for count in counts)
+
+    def evidence(self) -> Mapping[str, Counts]:
+        """What verified incidents counted, by skill, the older the less; as the brain takes it."""
+        with self._store.transaction() as tx:
+            rows = tx.all("skill_evidence", half_life_days=HALF_LIFE_DAYS)
+        cells: dict[str, dict[str, dict[str, Cell]]] = {}
+        for row in rows:
+            check = "" if row["name"] == "fix" else row["name"]
+            cell = cells.setdefault(row["skill"], {}).setdefault(row["cause"], {}).get(check, Cell())
+            counted = {row["origin"]: row["weight"]}
+            said_no = row["outcome"] == "no"
+            cells[row["skill"]][row["cause"]][check] = Cell(
+                cell.yes if said_no else {**cell.yes, **counted}, {**cell.no, **counted} if said_no else cell.no
+            )
+        return {skill: Counts(found) for skill, found in cells.items()}
 
     def counts(self, skill: str | None = None) -> tuple[Count, ...]:
         """Of one skill or of all, in the order in which they came."""

@@ -1,4 +1,4 @@
-"""The skills in use, out of the store: `ports.skills`.
+"""The skills in use, out of the store, moved by what verified incidents counted: `ports.skills`.
 
 Fails closed: a champion that cannot be read, or is not the text that was stored, is in use nowhere, and neither is a
 skill that is composed with it. problems says why, for whoever tells a human. Only the generic skill, which proposes
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from agent.learning.counts import Counts, with_counts
 from agent.runbook.compose import composed, load, part
 from agent.runbook.match import GENERIC
 from agent.runbook.skill import Skill, UnusableSkill
@@ -33,7 +34,9 @@ class _Loaded:
     read_at: float
     promotion: int
     stored: Mapping[str, Version]
+    written: Mapping[str, Skill]
     skills: Mapping[str, Skill]
+    evidence: Mapping[str, Counts]
     problems: Mapping[str, str]
 
 
@@ -82,7 +85,8 @@ class SkillsInUse(Mapping[str, Skill]):
         key = (name, tuple(sorted(pins.items())))
         if key not in self._pinned:
             self._pinned[key] = self._older(name, pins)
-        return self._pinned[key]
+        older = self._pinned[key]
+        return None if older is None else _counted(older, self._now().evidence)
 
     def _older(self, name: str, pins: Mapping[str, str]) -> Skill | None:
         try:
@@ -118,8 +122,10 @@ class SkillsInUse(Mapping[str, Skill]):
         if before is not None and before.promotion == promotion and now - before.read_at < REREAD_S:
             return replace(before, at=now)
         stored = self.versions.champions()
+        evidence = self.versions.evidence()
         if before is not None and stored == before.stored:
-            return replace(before, at=now, read_at=now, promotion=promotion)
+            skills = {name: _counted(skill, evidence) for name, skill in before.written.items()}
+            return replace(before, at=now, read_at=now, promotion=promotion, skills=skills, evidence=evidence)
         broken = {name: why for name, one in stored.items() if (why := _broken(one))}
         texts = {name: one.files for name, one in stored.items() if name not in broken}
         skills, problems = load(texts if stored else self.tree)
@@ -128,7 +134,14 @@ class SkillsInUse(Mapping[str, Skill]):
             log.error("a skill is not in use", skill=name, why=why)
         if GENERIC not in skills and GENERIC in self.tree:
             skills[GENERIC] = replace(part(GENERIC, self.tree[GENERIC]), pins={})
-        return _Loaded(now, now, promotion, stored, skills, problems)
+        moved = {name: _counted(skill, evidence) for name, skill in skills.items()}
+        return _Loaded(now, now, promotion, stored, skills, moved, evidence, problems)
+
+
+def _counted(skill: Skill, evidence: Mapping[str, Counts]) -> Skill:
+    """The text stays what it is, and so does its pin: only probabilities move."""
+    counts = evidence.get(skill.name)
+    return skill if counts is None else with_counts(skill, counts)
 
 
 def _whole(version: Version) -> Version:

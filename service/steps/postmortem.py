@@ -11,7 +11,7 @@ import orjson
 
 from agent import postmortem as text
 from agent.events import PostmortemWritten
-from agent.incident import Incident, Outcome
+from agent.learning.postmortem_evidence import NotLearntFrom, evidence_of
 from agent.memory import compress, session
 from agent.runbook.pinned import skill_of
 from connectors.store.skills import Count, add_count
@@ -21,6 +21,7 @@ from service.steps import remember
 
 if TYPE_CHECKING:
     from agent.events import Event
+    from agent.incident import Incident
     from service.ports import Ports
     from service.steps.runner import Handler, Held, Save
 
@@ -43,10 +44,7 @@ def postmortem(ports: Ports) -> Handler:
 
         def save(tx: Transaction) -> Event:
             tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
-            for cause, name, outcome in counts(incident):
-                skill, origin = incident.skill or "", incident.service or ""
-                pin = incident.working.pins.get(skill)
-                add_count(tx, Count(skill, cause, name, outcome, incident.id, origin, pin))
+            counted(tx, incident, post)
             return PostmortemWritten(str(path))
 
         return save
@@ -62,18 +60,23 @@ def session_log(tx: Transaction, ports: Ports, incident: Incident, post: dict[st
     return session.log(post, compress.contract(incident, skill), remember.results(tx, incident, skill))
 
 
-def counts(incident: Incident) -> list[tuple[str, str, str]]:
-    """(cause, what, outcome) to count, from a verified end only: anything else taught nothing about the cause."""
-    conclusion = incident.working.conclusion
-    if conclusion is None or incident.skill is None:
-        return []
-    if incident.outcome not in {Outcome.RECOVERED, Outcome.NOT_RECOVERED, Outcome.REGRESSED}:
-        return []
-    fix = (conclusion.cause, "fix", str(incident.outcome))
-    if incident.outcome is not Outcome.RECOVERED:
-        return [fix]
-    answered = incident.working.answered.items()
-    return [fix, *((conclusion.cause, name, one.status) for name, one in answered if one.status in {"yes", "no"})]
+def counted(tx: Transaction, incident: Incident, post: dict[str, Any]) -> None:
+    """Moves the evidence counts by what the postmortem verifies; one that contradicts itself, or whose text holds what
+    does not belong there, moves nothing and says why in the incident's history. Twice counts once.
+    """
+    found = evidence_of(post)
+    if isinstance(found, NotLearntFrom):
+        if found.kind == "quarantined":
+            why = f"nothing is learnt from its postmortem: {found.reason}"
+            tx.audit(incident.id, "stanch", "PostmortemQuarantined", {"note": why})
+        return
+    cause, outcome = found.fix
+    origin, pin = incident.service or "", incident.working.pins.get(found.skill)
+    add_count(tx, Count(found.skill, cause, "fix", outcome, incident.id, origin, pin))
+    for one in found.observations:
+        if one.check:
+            said = "yes" if one.said_yes else "no"
+            add_count(tx, Count(found.skill, one.cause, one.check, said, incident.id, origin, pin))
 
 
 def collect(tx: Transaction, incident: Incident) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from agent.runbook.files import digest
 from agent.runbook.match import GENERIC
 from agent.runbook.pinned import skill_of
 from connectors.runbooks import texts
-from connectors.store.skills import SkillVersions
+from connectors.store.skills import Count, SkillVersions
 from connectors.store.skills_in_use import REFRESH_S, REREAD_S, SkillsInUse
 from connectors.unreachable import Unreachable
 from tests.agent.examples import FRONT, files, incident
@@ -80,3 +80,26 @@ def test_a_store_that_goes_away_leaves_what_was_known(fresh_database: Database) 
         assert dict(skills.items()) == known
         with pytest.raises(Unreachable):
             late.get(NAME)
+
+
+def test_what_verified_incidents_counted_moves_probabilities_and_neither_text_nor_pin(fresh_database: Database) -> None:
+    clock, versions = Clock(), SkillVersions(fresh_database.store(AGENT))
+    skills = in_use(fresh_database, clock)
+    before = skills[NAME]
+    check = next(one for one in before.checks.values() if not one.gathers)
+    cause = next(one for one in before.causes if before.remedy(one) is not None)
+    numbers = fresh_database.run(
+        "INSERT INTO stanch.incident (correlation_key, title) SELECT 'k' || n, 't' FROM generate_series(1, 60) n "
+        "RETURNING id"
+    )
+    versions.add_counts(
+        Count(NAME, cause, check.id, "no", number, f"service-{number % 6}", None) for (number,) in numbers
+    )
+    assert skills[NAME] == before
+    clock.now += REREAD_S
+    after = skills[NAME]
+    assert after.checks[check.id].yes_given[cause] < before.checks[check.id].yes_given[cause]
+    assert after.pins == before.pins
+    assert (
+        skill_of(skills, incident(IncidentState.INVESTIGATING, skill=NAME, working=Working(pins=before.pins))) == after
+    )
