@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = 8
 """As many as anybody reads; facts/learning.md puts the same bound on what is shown of a library."""
-ALIKE = 0.22
+ALIKE = 0.25
 """Cosine from which on a likeness is more than chance. Judgement, over the seeds' triggers and near misses with their
 matchers taken away: below it lie the names that share only a stretch of letters (checkout, checkpoint)."""
 CLEAR = 1.25

@@ -65,7 +65,7 @@ def serialise(path: str, content: Mapping[str, Any]) -> str:
     # A blank line between parts, where they are long.
     parts = ["\n".join(_lines(name, content[name], 0)) for name in names]
     between = "\n\n" if path == DIAGNOSIS else "\n"
-    return f"{_OPENS[path]}\n{between.join(parts)}\n"
+    return f"{_OPENS[path]}\n{between.join(parts) or '{}'}\n"
 
 
 def canonical(files: Mapping[str, str]) -> dict[str, str]:
