@@ -19,25 +19,40 @@ ANY = "*"
 
 
 @dataclass(eq=False, slots=True)
+class Shared:
+    """A value, and what was made of it: once for all who ask for the same."""
+
+    value: Any
+    _made: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)
+
+    async def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What make returns, called on a thread by the first who asks. Raises what make raises."""
+        if key not in self._made:
+            self._made[key] = asyncio.ensure_future(run_in_threadpool(make))
+        made: Made = await asyncio.shield(self._made[key])
+        return made
+
+
+@dataclass(eq=False, slots=True)
 class Topic:
     """What the streams of one incident, or of all, have in common. It lives as long as somebody follows."""
 
     waiting: set[asyncio.Event] = field(default_factory=set)
     generation: int = 0
     """Counts the changes that were told."""
-    _shared: dict[Hashable, tuple[int, asyncio.Task[Any]]] = field(default_factory=dict)
+    _latest: tuple[int, asyncio.Task[Shared]] | None = None
 
-    async def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What make returns, called on a thread after the newest change was told: by the first who asks, for all who
-        do until the next. Whoever goes away does not end it for the others. Raises what make raises.
+    async def latest(self, read: Callable[[], Any]) -> Shared:
+        """What read returned, called on a thread after the newest change was told: by the first who asks, for all who
+        do until the next. Whoever goes away does not end it for the others. Raises what read raises.
         """
-        known = self._shared.get(key)
-        if known is None or known[0] != self.generation:
-            self._shared = {one: held for one, held in self._shared.items() if held[0] == self.generation}
-            known = self.generation, asyncio.ensure_future(run_in_threadpool(make))
-            self._shared[key] = known
-        made: Made = await asyncio.shield(known[1])
-        return made
+        if self._latest is None or self._latest[0] != self.generation:
+            self._latest = self.generation, asyncio.ensure_future(_shared(read))
+        return await asyncio.shield(self._latest[1])
+
+
+async def _shared(read: Callable[[], Any]) -> Shared:
+    return Shared(await run_in_threadpool(read))
 
 
 class Broadcast:

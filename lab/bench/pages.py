@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROUNDS = 20
-COLD_ROUNDS = 3
+COLD_ROUNDS = 2
 FIGURES_OLD_S = 16.0
 """After so long the overview's figures are counted anew."""
 STREAMS = 50
-IDLE_S = 20.0
+IDLE_S = 15.0
 EVENT_EVERY_S = 2.0
 SETTLE_S = 5.0
 LATENCIES = 20

@@ -128,11 +128,11 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
 async def _rendered(topic: Topic, page: Page, person: Person) -> Rendered | None:
     """One read for all who follow, one rendering for all who see the same. None: the store does not answer."""
     try:
-        values = await topic.once("values", page.read)
-        if values is None:
+        shared = await topic.latest(page.read)
+        if shared.value is None:
             return Rendered(0, {}, {})
-        seen = page.seen(values, person)
-        return await topic.once(("rendered", seen), lambda: page.render(values, seen))
+        seen = page.seen(shared.value, person)
+        return await shared.once(seen, lambda: page.render(shared.value, seen))
     except Unreachable:
         return None
 

@@ -10,6 +10,7 @@ from fastapi import Request
 from service.app import create
 from service.identity import Person
 from service.pages import incident, overview
+from service.pages.live import IncidentPage
 from service.routes.events import follow, reader
 from tests.service.pages_browser import Browser
 from tests.service.pages_examples import context, story
@@ -101,6 +102,29 @@ def test_what_is_sent_to_many_is_read_and_rendered_once_and_is_the_same_bytes(tm
     assert len({id(one) for one in asyncio.run(listen())}) == 1
 
 
+def test_who_is_late_with_what_was_read_before_gives_nobody_the_old(tmp_path: Path) -> None:
+    store = story("awaiting_approval")
+    held = context(store, tmp_path)
+    page = IncidentPage(held, 1)
+
+    async def both() -> list[str]:
+        held.broadcast.bind(asyncio.get_running_loop())
+        with held.broadcast.follow("1") as (topic, changed):
+            before = await topic.latest(page.read)
+            noted(store, 9, "read later")
+            held.broadcast.tell("1")
+            await changed.wait()
+            seen = page.seen(before.value, ADA)
+            old = await before.once(seen, lambda: page.render(before.value, seen))
+            after = await topic.latest(page.read)
+            new = await after.once(seen, lambda: page.render(after.value, seen))
+            return [one.parts["timeline"] for one in (old, new)]
+
+    old, new = asyncio.run(both())
+    assert "read later" not in old
+    assert "read later" in new
+
+
 def test_each_person_is_sent_what_they_may_do_and_nobody_a_token_of_a_form(tmp_path: Path) -> None:
     store = story("awaiting_approval")
     held = context(store, tmp_path)
@@ -132,7 +156,7 @@ def test_a_change_of_everything_reaches_each_page(tmp_path: Path) -> None:
         await _next(events)
         store.tables["control"] = [{"paused": True, "reason": "a freeze", "person": "Bob", "at": store.at}]
         held.broadcast.tell("")
-        return _parts(await _next(events))["html"]
+        return str(_parts(await _next(events))["html"])
 
     assert "Paused by Bob" in asyncio.run(listen())
 
