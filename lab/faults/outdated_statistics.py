@@ -1,4 +1,4 @@
-"""The day's prices are loaded in bulk into a table whose autovacuum is off: the planner still expects none of today."""
+"""The day's prices are loaded in bulk and nobody analyses them: the planner still expects none of today."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from connectors import named_sql
 from lab.faults.fault import CannotInjectError, Change
-from lab.faults.held_session import IMPORT, admin, at_once, login
+from lab.faults.held_session import admin, at_once
 
 if TYPE_CHECKING:
     from lab.faults.fault import Surroundings
@@ -32,28 +31,24 @@ class OutdatedStatistics:
     also: tuple[tuple[str, str], ...] = ()
 
     def inject(self, lab: Surroundings) -> float:
-        """When the load was committed, which takes seconds."""
+        """When the new prices are there for everybody. Filling them in, out of sight, takes seconds before."""
         try:
             with admin(lab) as connection:
-                if connection.execute(_SQL["is_loaded"].encode()).fetchone():
+                if connection.execute(_SQL["is_swapped"].encode()).fetchone():
                     raise CannotInjectError(f"the day's prices are in already; undo {self.name} first")
-                at_once(connection, _SQL["stop_autovacuum"])
                 try:
-                    self._load(lab)
-                except psycopg.Error:
-                    at_once(connection, _SQL["start_autovacuum"])
+                    for step in ("drop_copy", "copy", "analyse", "load"):
+                        connection.execute(_SQL[step].encode())
+                    at_once(connection, _SQL["swap"])
+                except (CannotInjectError, psycopg.Error):
+                    at_once(connection, _SQL["drop_copy"])
                     raise
                 return time.time()
         except psycopg.Error as refused:
             raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
 
-    def _load(self, lab: Surroundings) -> None:
-        """In a session that is over when somebody looks: whatever is slow then is not the load itself."""
-        with psycopg.connect(make_conninfo(login(lab, IMPORT), application_name="price-import")) as load:
-            load.execute(_SQL["load"].encode())
-
     def undo(self, lab: Surroundings) -> None:
         with admin(lab) as connection:
-            connection.execute(_SQL["unload"].encode())
-            at_once(connection, _SQL["start_autovacuum"])
-            connection.execute(_SQL["vacuum"].encode())
+            if connection.execute(_SQL["is_swapped"].encode()).fetchone():
+                at_once(connection, _SQL["swap_back"])
+            at_once(connection, _SQL["drop_copy"])

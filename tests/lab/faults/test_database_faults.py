@@ -204,8 +204,8 @@ def test_a_bulk_load_leaves_a_plan_by_the_day_until_the_table_is_analysed(target
     fresh = _prices(target)
     OutdatedStatistics().undo(target)
 
-    assert "daily_prices_valid_on_idx" in stale
-    assert "daily_prices_category_idx" in fresh
+    assert "valid_on_idx" in stale
+    assert "category_id_idx" in fresh
     assert "daily_prices_valid_on_idx" in _prices(target)
     assert _ask(target, "SELECT count(*) FROM daily_prices") == _ask(target, "SELECT count(*) FROM products")
 
