@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from connectors.slack.guard import MAX_BODY_BYTES, Turned
+from service.routes.webhooks.door import held_by, read_body, refuse
 from service.slack.enabled import WHAT_TO_SET
 
 if TYPE_CHECKING:
@@ -34,28 +35,20 @@ async def _take(request: Request) -> Response:
     channel: Channel | None = getattr(request.app.state, "slack", None)
     if channel is None or channel.guard is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, WHAT_TO_SET)
-    body = await _body(request)
+    held = held_by(request)
+    body = await read_body(request, held, MAX_BODY_BYTES)
     headers = {name: value for name, value in request.headers.items() if request.headers.getlist(name) == [value]}
     checked = channel.check(headers, body)
     if isinstance(checked, Turned):
         log.warning("slack request turned away", why=checked.why, path=request.url.path)
+        refuse(request, held, checked.why)
         return JSONResponse({"detail": "not taken"}, checked.status)
     try:
         answer = await channel.take(checked, headers.get("content-type", ""))
     except Exception as error:  # noqa: BLE001 the boundary: signed, and still nothing the library can read
         log.warning("slack request not understood", error=type(error).__name__)
+        refuse(request, held, "signed, and not understood")
         return JSONResponse({"detail": "not understood"}, status.HTTP_400_BAD_REQUEST)
     first = {name: values[0] for name, values in answer.headers.items() if name.lower() == "content-type" and values}
     code = answer.status if answer.status < status.HTTP_500_INTERNAL_SERVER_ERROR else status.HTTP_400_BAD_REQUEST
     return Response(answer.body, code, first)
-
-
-async def _body(request: Request) -> bytes:
-    """Refused as soon as it is too much."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"at most {MAX_BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)

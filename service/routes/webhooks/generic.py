@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Path, Request, Response, status
 
-from service.routes.webhooks.door import ANSWERS, bearer, held_by, json_body, receive, router, unauthorised
+from service.routes.webhooks.door import ANSWERS, bearer, held_by, json_body, receive, refuse, router, unauthorised
 
 MAX_SOURCE_CHARS = 40
 EXAMPLE = {"check": "disk", "state": "critical", "host": {"service": "checkout"}}
@@ -24,6 +24,7 @@ async def generic(request: Request, source: Annotated[str, Path(max_length=MAX_S
     whose = bearer(request, held, "generic")
     configuration = held.ports.configuration
     if source not in configuration.sources or configuration.kind_of(source) != "generic":
+        refuse(request, held, "no such source")
         raise HTTPException(
             status.HTTP_404_NOT_FOUND,
             "no such source: declare it under sources in stanch.yaml with kind generic and a mapping",

@@ -171,6 +171,35 @@ def test_a_generic_source_that_nobody_declared_is_not_there(every: App, source: 
     assert answer.status_code in {404, 422}
 
 
+def test_posting_to_a_source_that_is_not_there_is_in_the_audit(every: App, database: Database) -> None:
+    every.ask("POST", "/webhooks/generic/nobody", headers=bearer("n"), content=b"{}")
+    assert any(one[:2] == ("/webhooks/generic/nobody", "no such source") for one in refusals(every, database))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        None,
+        "application/json; charset=utf-16",
+        "application/json; charset=latin-1",
+        "text/plain",
+        "multipart/form-data",
+    ],
+)
+def test_what_a_body_says_it_is_decides_nothing_and_is_kept(
+    every: App, database: Database, declared: str | None
+) -> None:
+    headers = BEARER if declared is None else {**BEARER, "Content-Type": declared}
+    body = notification(firing("ct"), key="ct")
+    answer = every.ask("POST", "/webhooks/alertmanager", headers=headers, content=body)
+    assert answer.status_code == 202
+    kept = database.run(
+        "SELECT body, headers ->> 'content-type' FROM stanch.inbox WHERE receipt = %s",
+        (UUID(answer.json()["receipt"]),),
+    )
+    assert [(bytes(stored), said) for stored, said in kept] == [(body, declared)]
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, gzip", "zstd"])
 def test_a_compressed_body_is_415_and_never_unpacked(every: App, encoding: str) -> None:
     bomb = gzip.compress(b"\0" * 10_000_000)

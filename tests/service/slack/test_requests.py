@@ -76,6 +76,17 @@ def test_signed_and_still_not_what_slack_sends_is_no_500(scene: Scene, body: byt
         assert scene.send(path, body).status_code < 500
 
 
+def test_what_is_turned_away_is_in_the_audit_with_its_reason(scene: Scene) -> None:
+    told = "SELECT data ->> 'note' FROM stanch.audit WHERE actor = 'hooks' AND data ->> 'hook' = '/slack/interactivity'"
+    body = form({"type": "block_actions", "actions": [], "trigger_id": "audited"})
+    headers = signed(body)
+    scene.send("interactivity", body, headers)
+    assert scene.send("interactivity", body, headers).status_code == 401
+    scene.send("interactivity", body, {**headers, "X-Slack-Signature": "v0=" + "0" * 64})
+    scene.app.held.doors.refusals.flush(scene.app.held.ports.store)
+    assert {"replayed", "wrong signature"} <= {note for (note,) in scene.world.database.run(told)}
+
+
 def test_a_body_too_large_is_413(scene: Scene) -> None:
     assert scene.send("interactivity", b"x" * (1024 * 1024 + 1)).status_code == 413
 
