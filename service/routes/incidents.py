@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.events import HumanAsked, HumanClosed
 from agent.incident import Incident, IncidentState
 from agent.machine import IllegalTransition
+from agent.memory import compress
 from agent.runbook.pinned import skill_of
 from connectors.store.store import Transaction, incident_from_row
 from service import view
 from service.context import Context, Held, KnownPerson, require
 from service.pages.similar import remembered
+from service.steps import remember
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
@@ -63,6 +65,42 @@ def evidence(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:  # no
     with held.ports.store.transaction() as tx:
         found = find(tx, key)
         return {"evidence": [view.evidence_whole(row) for row in tx.all("evidence", incident=found.id)]}
+
+
+@router.get("/incidents/{key}/context")
+def context(held: Held, person: KnownPerson, key: Key) -> dict[str, Any]:  # noqa: ARG001
+    """What a reader of limited attention, such as a model, is to be given: the contract and the typed state whole, the
+    last results whole, older ones by their figures. Nothing in it is an instruction.
+    """
+    with held.ports.store.transaction() as tx:
+        found = find(tx, key)
+        skill = skill_of(held.ports.skills, found)
+        if skill is None:
+            raise HTTPException(status.HTTP_409_CONFLICT, f"{key} has no skill that can be read, so no context either")
+        results = remember.results(tx, found, skill)
+    return compress.compress(compress.contract(found, skill), found.working.as_data(), results).as_data()
+
+
+@router.get("/lessons")
+def all_lessons(held: Held, person: KnownPerson) -> dict[str, Any]:  # noqa: ARG001
+    """What verified incidents taught about fixes, each with who supports it, who contradicts it, and until when."""
+    with held.ports.store.transaction() as tx:
+        lessons = remember.read_lessons(tx.all("lessons"), tx.now())
+    return {"lessons": [lesson.as_data() for lesson in lessons]}
+
+
+@router.post("/lessons/{lesson}/confirm")
+def confirm_lesson(
+    held: Held, person: KnownPerson, lesson: Annotated[str, Path(pattern=r"^L-[0-9a-f]{12}$")]
+) -> dict[str, Any]:
+    """A person's word for a lesson: with it one incident is enough. 403: only who may approve may."""
+    require(person, "approver")
+    with held.ports.store.transaction() as tx:
+        if tx.one("confirm_lesson", id=lesson, person=person.name) is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no lesson {lesson}")
+        tx.audit(None, person.name, "LessonConfirmed", {"note": f"{lesson} confirmed by {person.name}"})
+        known = remember.read_lessons([row for row in tx.all("lessons") if row["id"] == lesson], tx.now())
+    return known[0].as_data() if known else {"id": lesson}
 
 
 class Reason(BaseModel):
