@@ -9,6 +9,8 @@ import orjson
 from agent.postmortem import durations_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.incident import Incident
     from connectors.store.store import Row, Transaction
     from service.configuration import Configuration
@@ -43,8 +45,10 @@ def whole(tx: Transaction, incident: Incident, configuration: Configuration, tit
     working = incident.working
     conclusion = working.conclusion
     rows = tx.all("evidence", incident=incident.id)
+    ranking = _body_of(rows, "causal")
     return {
         **brief(incident),
+        "component": component(incident, ranking),
         "labels": dict(incident.labels),
         "annotations": dict(incident.annotations),
         "why": working.why,
@@ -61,7 +65,7 @@ def whole(tx: Transaction, incident: Incident, configuration: Configuration, tit
         "not_visible": sorted(name for name, answer in working.answered.items() if answer.status == "not_visible"),
         "checks_under_way": list(working.pending),
         "evidence": [evidence_line(row) for row in rows],
-        "ranking": _body_of(rows, "causal"),
+        "ranking": ranking,
         "attribution": _named(rows, "attribution"),
         "verification": _named(rows, "verification"),
         "proposal": proposal(tx, incident, configuration),
@@ -70,6 +74,23 @@ def whole(tx: Transaction, incident: Incident, configuration: Configuration, tit
         "timeline": timeline(tx, incident.id),
         "postmortem": _postmortem(tx, incident.id),
     }
+
+
+def component(incident: Incident, ranking: Mapping[str, Any] | None) -> str | None:
+    """Where the cause lies that was concluded: a service or the target. ranking: the causal check's data, in which
+    `ranked` finds whom it puts first. None: nothing was concluded, or nobody can say.
+    """
+    conclusion = incident.working.conclusion
+    if conclusion is None:
+        return None
+    match conclusion.component:
+        case "target":
+            return incident.target
+        case "ranked":
+            services = (ranking or {}).get("services") or ()
+            return str(services[0]["service"]) if services else None
+        case _:
+            return incident.service
 
 
 def evidence_line(row: Row) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def show(key: str, json_: bool) -> None:
     click.echo("causes")
     for cause in one["causes"]:
         click.echo(f"  {cause['probability']:.2f}  {cause['title']}")
+    if one["component"]:
+        click.echo(f"it lies in {safe(one['component'])}")
     click.echo("evidence")
     for row in one["evidence"]:
         click.echo(f"  {row['id']:5} {row['status']:12} {safe(row['check'])}: {safe(row['summary'])}")

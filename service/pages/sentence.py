@@ -151,7 +151,8 @@ def _certainty(whole: Mapping[str, Any]) -> str:
     if belief is not None and belief["low"] is not None:
         between = f" ({belief['low']:.2f} to {belief['high']:.2f} with any one check left out)"
     why = f" {shown(whole['why'])}" if whole["state"] == IncidentState.NEEDS_HUMAN and whole["why"] else ""
-    return f"Stanch is {cause['probability']:.2f} sure of it{between}.{why}"
+    where = f" It lies in {shown(whole['component'], 80)}." if whole.get("component") else ""
+    return f"Stanch is {cause['probability']:.2f} sure of it{between}.{where}{why}"
 
 
 def changed(whole: Mapping[str, Any]) -> str:
