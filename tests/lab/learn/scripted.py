@@ -70,7 +70,9 @@ def priors(request: Mapping[str, Any]) -> dict[str, Any]:
     return suggestion(files, "set_prior", {"cause": "bad_deploy", "prior": round(0.05 + 0.01 * request["round"], 2)})
 
 
-def suggestion(files: Mapping[str, str], op: str, args: dict[str, Any]) -> dict[str, Any]:
+def suggestion(
+    files: Mapping[str, str], op: str, args: dict[str, Any], evidence: tuple[str, ...] = ("train#1",)
+) -> dict[str, Any]:
     edit = Edit(
         op=op,
         skill="shop-slow",
@@ -78,7 +80,7 @@ def suggestion(files: Mapping[str, str], op: str, args: dict[str, Any]) -> dict[
         args=args,
         hypothesis="the test says so",
         predicted=Prediction("utility", (), 1, 0.1),
-        evidence=("train#1",),
+        evidence=evidence,
         proposer="rules",
         seed=1,
     )

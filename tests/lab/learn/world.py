@@ -82,11 +82,14 @@ def tree(*, pool: str = "against", deploy: str = "strong") -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Incidents by seed. split: part of every id, so that splits share none. rare: stratum of the bad deploys."""
+    """Incidents by seed. split: part of every id, so that splits share none. rare: stratum of the bad deploys. leaks:
+    share of the other cause.
+    """
 
     split: str
     says_yes: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: SAYS_YES)
     rare: str = ""
+    leaks: float = 0.5
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ class World:
 
     def case(self, seed: int) -> Case:
         rng = random.Random(f"{self.split}|{seed}")  # noqa: S311 a made-up incident
-        mechanism = rng.choice(sorted(self.says_yes))
+        mechanism = "connection_leak" if rng.random() < self.leaks else "bad_deploy"
         answers = {
             asked: (Said("yes" if rng.random() < chance else "no", asked, {}, 0.2),)
             for asked, chance in self.says_yes[mechanism].items()
