@@ -25,7 +25,7 @@ from connectors.embedded.process import ServerFailed
 from connectors.prometheus import Prometheus
 from connectors.target.diagnose import Diagnosis
 from connectors.unreachable import Unreachable
-from guardrails.action import UnknownAction, action_from_params, parameters_of, render
+from guardrails.action import UnknownAction, action_from_params, action_to_params, parameters_of, render
 from lab import monitoring
 from lab.faults import FAULTS, CannotInjectError, named
 from lab.production import FENCE, TARGET, Production
@@ -430,13 +430,13 @@ _TELLING = ("schema", "table", "index", "role", "pid")
 
 def _must_have(fault: Fault, looks: Sequence[Look], action: Action) -> dict[str, Any]:
     """Of those parameters the ones that both looks agree on: a session that comes anew has another pid each time."""
-    each = [one for one in (_proposed(fault, look_.answers) for look_ in looks) if one is not None]
+    proposed = [_proposed(fault, one.answers) for one in looks]
+    each = [action_to_params(one) for one in (action, *proposed) if one is not None]
+    agreed = len(each) == len(looks) + 1
     return {
         name: value
-        for name in _TELLING
-        if (value := getattr(action, name, None)) is not None
-        and len(each) == len(looks)
-        and all(getattr(one, name, None) == value for one in each)
+        for name, value in each[0].items()
+        if agreed and name in _TELLING and all(one.get(name) == value for one in each)
     }
 
 

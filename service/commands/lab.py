@@ -1,4 +1,4 @@
-"""lab up, down, status, list, run: the simulated production, one fault at a time; record is beside, in recordings."""
+"""lab up, down, status, list, run: the simulated production, one fault at a time; its recordings are beside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from service.commands.development import CACHE, stop_on_signals
 from service.commands.failures import CommandFailed
-from service.commands.recordings import record
+from service.commands.recordings import record, replay, report
 from service.settings import load
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def run(fault: str, seed: int | None, json_: bool) -> None:
     sys.exit(0 if row["as_expected"] else 1)
 
 
-lab.add_command(record)
+for command in (record, replay, report):
+    lab.add_command(command)
 
 
 def _run(fault: Fault, seed: int | None, story: Story) -> Mapping[str, Any]:

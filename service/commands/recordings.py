@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from service.settings import load
 if TYPE_CHECKING:
     from lab.production import Production
     from lab.recordings.listener import Listener
+    from lab.recordings.recording import Recording
 
 INTERRUPTED = 130
 
@@ -54,6 +55,88 @@ def record(faults: str, count: int | None, out: Path | None, resume: bool) -> No
         sys.exit(INTERRUPTED)
     click.echo(f"{made} of {len(attempts)} recorded in {folder}")
     sys.exit(0 if made or not attempts else 1)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  stanch lab replay missing-index-001\n  stanch lab replay my/blip-002.json.gz --json\n"
+    "  stanch lab replay --all"
+)
+@click.argument("file", required=False)
+@click.option("--all", "all_", is_flag=True, help="Every recording of the set, a line each.")
+@click.option("--recordings", type=click.Path(file_okay=False, path_type=Path), help="A folder; else Stanch's set.")
+@click.option("--skills", "folder", type=click.Path(exists=True, path_type=Path), help="Stanch's by default.")
+@click.option("--json", "json_", is_flag=True, help="One JSON object a recording.")
+def replay(file: str | None, all_: bool, recordings: Path | None, folder: Path | None, json_: bool) -> None:
+    """What the agent would do with a recorded incident, check by check. FILE is a path or a name of the set.
+
+    Exit 1 when it ends otherwise than the truth asks for.
+    """
+    import json
+
+    from agent.replay.play import play
+    from connectors.runbooks import skills
+    from lab.recordings.told import as_data, as_line, as_text
+
+    if (file is None) == (not all_):
+        raise CommandFailed("name one recording, or --all")
+    known = skills() if folder is None else skills(folder)
+    ends_right = True
+    for recording in _chosen(file, recordings):
+        played = play(recording.case(), known)
+        if json_:
+            click.echo(json.dumps(as_data(recording, played), allow_nan=False))
+        else:
+            click.echo(as_line(recording, played) if all_ else as_text(recording, played))
+        ends_right = ends_right and played.mitigated and not played.wrong_fix
+    sys.exit(0 if ends_right else 1)
+
+
+def _chosen(file: str | None, folder: Path | None) -> tuple[Recording, ...]:
+    """Raises CommandFailed."""
+    from lab.recordings import library
+    from lab.recordings.recording import SUFFIX, UnusableRecording, read_file
+
+    try:
+        if file is None:
+            return library.read(folder)
+        path = Path(file)
+        if not path.exists():
+            path = (folder or library.DATA) / f"{file.removesuffix(SUFFIX)}{SUFFIX}"
+        return (read_file(path),)
+    except UnusableRecording as error:
+        raise CommandFailed(str(error)) from error
+
+
+@click.command(epilog="\b\nExamples:\n  stanch lab report\n  stanch lab report --out incidents.html")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("lab-report.html"), show_default=True
+)
+@click.option("--recordings", type=click.Path(file_okay=False, path_type=Path), help="A folder; else Stanch's set.")
+@click.option("--cases", type=click.IntRange(1), default=200, show_default=True, help="Generated incidents a split.")
+@click.option("--ledger", type=click.Path(exists=True, path_type=Path), help="Of stanch learn; DATA_DIR/learning's.")
+def report(out: Path, recordings: Path | None, cases: int, ledger: Path | None) -> None:
+    """One page with charts: what was recorded, what the agent makes of it, beside baselines, and how it learnt."""
+    from connectors.runbooks import skills
+    from lab.bench.incidents import measured
+    from lab.recordings.report import page
+
+    found, known = _chosen(None, recordings), skills()
+    rows = list(measured(found, known, cases=cases, seed=0, full=False))
+    out.write_text(page(found, rows, known, _learnt(ledger)), encoding="utf-8")
+    click.echo(f"{out}: {out.stat().st_size / 1000:.0f} kB")
+
+
+def _learnt(ledger: Path | None) -> tuple[dict[str, Any], ...]:
+    """Rows of a learning run; none where there was none. Raises CommandFailed."""
+    from agent.learning.ledger import BrokenLedger, read
+
+    path = ledger or load().data_dir / "learning" / "ledger.jsonl"
+    if not path.exists():
+        return ()
+    try:
+        return read(path.read_bytes())
+    except (BrokenLedger, OSError) as error:
+        raise CommandFailed(f"{path}: {error}") from error
 
 
 def _started(listener: Listener) -> Production:
