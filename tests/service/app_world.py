@@ -32,6 +32,7 @@ ROLES = {
     "bob@example.com": ["approver"],
     "rhea@example.com": ["responder"],
     "vic@example.com": ["viewer"],
+    "max@example.com": ["admin"],
 }
 CONFIGURATION = {
     "targets": {"shop": {"mode": "act", "environment": "production"}},
