@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 import httpx
@@ -36,7 +36,7 @@ END_WITHIN_S = 270.0
 QUIET_S = 20.0
 """Of normal load between two runs; before the first it is NORMAL_LOAD_S, since a fresh Prometheus has no past."""
 QUIET_WITHIN_S = 300.0
-_EVERY_S = 0.2
+_EVERY_S = 0.4
 
 
 def usual() -> tuple[str, ...]:
@@ -82,22 +82,22 @@ def one_run(lab: Production, fault: Fault, progress: Callable[[str], None]) -> d
     What is proposed for a fault that no action repairs is counted and left undecided.
     """
     lab.stack.mend(progress)
-    watch = Watch(lab, approves=fault.expected_action is not None)
-    try:
-        began = lab.inject(fault)
-    except CannotInjectError as error:
-        return {"fault": fault.name, "error": str(error)}
-    try:
-        watch.follow(began, progress)
-        return line(fault, watch)
-    finally:
-        fault.undo(lab)
-        watch.settle(progress)
+    with Watch(lab, approves=fault.expected_action is not None) as watch:
+        try:
+            began = lab.inject(fault)
+        except CannotInjectError as error:
+            return {"fault": fault.name, "error": str(error)}
+        try:
+            watch.follow(began, progress)
+            return line(fault, watch)
+        finally:
+            fault.undo(lab)
+            watch.settle(progress)
 
 
 @dataclass
 class Watch:
-    """Every incident that a fault opens. began: epoch seconds."""
+    """Every incident that a fault opens. began: epoch seconds, 0 before it is injected."""
 
     lab: Production
     approves: bool
@@ -107,7 +107,14 @@ class Watch:
     _decided: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._api = self.lab.api()
         self.before = max(self._numbers(), default=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
 
     def follow(self, began: float, progress: Callable[[str], None]) -> None:
         """Until every incident has an end, none was opened in ALERT_WITHIN_S, or END_WITHIN_S are over."""
@@ -131,29 +138,27 @@ class Watch:
     def look(self) -> None:
         """Reads the incidents that are new, and approves what waits; skips a turn while the API is away."""
         try:
-            with self.lab.api() as api:
-                for number in self._numbers():
-                    if number > self.before:
-                        answer = api.get(f"/api/v1/incidents/INC-{number}")
-                        answer.raise_for_status()
-                        self.incidents[number] = answer.json()
-                        self._approve(api, self.incidents[number])
+            for number in self._numbers():
+                if number > self.before:
+                    answer = self._api.get(f"/api/v1/incidents/INC-{number}")
+                    answer.raise_for_status()
+                    self.incidents[number] = answer.json()
+                    self._approve(self.incidents[number])
         except httpx.HTTPError:
             return
 
     def _numbers(self) -> list[int]:
-        with self.lab.api() as api:
-            answer = api.get("/api/v1/incidents", params={"limit": 50})
-            answer.raise_for_status()
-            return sorted(int(one["id"].removeprefix("INC-")) for one in answer.json()["incidents"])
+        answer = self._api.get("/api/v1/incidents", params={"limit": 50})
+        answer.raise_for_status()
+        return sorted(int(one["id"].removeprefix("INC-")) for one in answer.json()["incidents"])
 
-    def _approve(self, api: httpx.Client, incident: Mapping[str, Any]) -> None:
+    def _approve(self, incident: Mapping[str, Any]) -> None:
         fix = incident["proposal"]
         waits = fix and fix["approval"] and fix["approval"]["state"] == "pending"
         if not waits or not self.approves or fix["digest"] in self._decided:
             return
         decision = {"decision": "approve", "revision": fix["revision"], "digest": fix["digest"]}
-        api.post(f"/api/v1/approvals/{fix['approval']['id']}/decision", json=decision)
+        self._api.post(f"/api/v1/approvals/{fix['approval']['id']}/decision", json=decision)
         self._decided.add(fix["digest"])
 
     @property
@@ -176,7 +181,10 @@ class Watch:
                 return
             self.lab.stack.mend(progress)
             self.look()
-            quiet_since = (quiet_since or time.monotonic()) if self._is_quiet() else None
+            try:
+                quiet_since = (quiet_since or time.monotonic()) if self._is_quiet() else None
+            except httpx.HTTPError:
+                quiet_since = None
             time.sleep(1.0)
 
     def _is_quiet(self) -> bool:
@@ -184,8 +192,7 @@ class Watch:
         ringing = httpx.get(url, trust_env=False).json()["data"]["alerts"]
         for number, one in self.incidents.items():
             if one["state"] == "needs_human" and not _is_firing(one):
-                with self.lab.api() as api:
-                    api.post(f"/api/v1/incidents/INC-{number}/close", json={"reason": "the run is over"})
+                self._api.post(f"/api/v1/incidents/INC-{number}/close", json={"reason": "the run is over"})
         return not ringing and all(one["state"] in OVER for one in self.incidents.values())
 
 

@@ -66,13 +66,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
 )
 def test_a_fault_is_told_and_what_is_proposed_is_what_repairs_it(lab: Production, name: str) -> None:
     fault = named(name)
-    watch = Watch(lab, approves=False)
-    try:
-        lab.inject(fault)
-        found = eventually(f"{name} is proposed for", lambda: _proposed(watch), within_s=_PROPOSED_WITHIN_S)
-    finally:
-        fault.undo(lab)
-        watch.settle(lambda _line: None)
+    with Watch(lab, approves=False) as watch:
+        try:
+            lab.inject(fault)
+            found = eventually(f"{name} is proposed for", lambda: _proposed(watch), within_s=_PROPOSED_WITHIN_S)
+        finally:
+            fault.undo(lab)
+            watch.settle(lambda _line: None)
 
     _is_right(fault, found)
     assert found["executions"] == []
