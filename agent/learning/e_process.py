@@ -64,7 +64,7 @@ class EProcess:
         if self.pairs == 0:
             return False
         needed = -math.log(alpha) - self.log_value
-        pace = max(self.log_value, 0.5) / self.pairs
+        pace = max(self.log_value, 0.2) / self.pairs
         return needed > 3 * pace * pairs_left
 
 

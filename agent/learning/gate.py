@@ -23,7 +23,7 @@ HARM_E_VALUE = 20.0
 MARGIN_PER_COMPLEXITY = 0.002
 """What every value that an edit adds must earn in utility."""
 MAX_MARGIN = 0.05
-HOPELESS_FROM_PAIRS = 240
+HOPELESS_FROM_PAIRS = 120
 
 ACCURACY_MARGIN = 0.02
 """Share of a stratum's incidents whose cause may newly be missed, on balance."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 REGISTRATION = ROOT / "docs" / "preregistration" / "learning.json"
 CURVE_EVERY = 20
-WINDOW = 240
+WINDOW = 120
 MINIBATCH = 3
 AA_RUNS, AA_PAIRS = 2000, 300
 SPLITS = ("test", "unseen")

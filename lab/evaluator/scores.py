@@ -74,6 +74,7 @@ class Scores:
     reader: Reader = field(default_factory=Reader)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     _train: dict[tuple[str, int], tuple[Case, Played]] = field(default_factory=dict)
+    _told: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def load(self, tree: Mapping[str, str]) -> str:
         """Identity of the candidate. Raises UnusableSkill."""
@@ -114,9 +115,8 @@ class Scores:
 
     def _trajectory(self, tree: str, seed: int) -> dict[str, Any]:
         case, played = self._on_train(tree, seed)
-        component, mechanism = self._source("train").told(case, seed)
-        answers = {asked: (said[0].status, round(said[0].seconds, 4)) for asked, said in case.answers.items() if said}
         return {
+            **self._as_told(seed),
             "seed": seed,
             "family": case.family,
             "origin": case.service,
@@ -124,11 +124,7 @@ class Scores:
             "labels": dict(case.labels),
             "skill": played.skill,
             "asked": played.asked,
-            "answers": answers,
             "figures": _figures(case, self._candidate(tree).skills),
-            "component": component,
-            "mechanism": mechanism,
-            "ranked": _ranked(case),
             "cause": played.cause,
             "found_component": played.component,
             "right": played.mechanism_right and played.component_right,
@@ -140,6 +136,22 @@ class Scores:
             "mitigated": played.mitigated,
             "utility": _utility(played),
         }
+
+    def _as_told(self, seed: int) -> dict[str, Any]:
+        """What every candidate finds alike: asked of a case of its own, since all its answers together are large."""
+        if seed not in self._told:
+            source = self._source("train")
+            case = source.case(seed)
+            component, mechanism = source.told(case, seed)
+            self._told[seed] = {
+                "answers": {
+                    asked: (said[0].status, round(said[0].seconds, 4)) for asked, said in case.answers.items() if said
+                },
+                "component": component,
+                "mechanism": mechanism,
+                "ranked": _ranked(case),
+            }
+        return self._told[seed]
 
     # --- Validation: scores alone --------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class Settings:
 
     seed: int
     profile: Profile = "explore"
-    window: int = 240
+    window: int = 120
     block: int = 60
     cap: int = CAP_PAIRS
     how: str = "rules"
