@@ -79,11 +79,6 @@ SELECT count(*) FILTER (WHERE state = 'ready' AND not_before <= clock_timestamp(
        count(*) FILTER (WHERE state = 'running') AS running
 FROM stanch.step WHERE state IN ('ready', 'running')
 
--- name: open_incident_for
-SELECT id FROM stanch.incident
-WHERE correlation_key = %(correlation_key)s AND state NOT IN ('resolved', 'self_resolved', 'closed')
-FOR UPDATE
-
 -- name: add_incident
 INSERT INTO stanch.incident (correlation_key, source, title, service, severity, labels, annotations, milestones)
 VALUES (%(correlation_key)s, %(source)s, %(title)s, %(service)s, %(severity)s, %(labels)s, %(annotations)s,
@@ -610,10 +605,6 @@ WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND s
 UPDATE stanch.notice
 SET attempts = attempts + 1, error = %(error)s, not_before = clock_timestamp() + make_interval(secs => %(after_s)s)
 WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND state = 'waiting'
-
--- name: next_notice
-SELECT extract(epoch FROM min(not_before) - clock_timestamp())::float8 AS in_s
-FROM stanch.notice WHERE state = 'waiting'
 
 -- name: begin_session
 INSERT INTO stanch.session (id_hash, person, groups, method)

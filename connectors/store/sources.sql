@@ -106,10 +106,6 @@ SET next_at = clock_timestamp() + make_interval(secs => %(after_s)s), error = %(
     acknowledged_as = coalesce(%(acknowledged_as)s, acknowledged_as)
 WHERE id = %(id)s
 
--- name: pagerduty_of
-SELECT id, html_url, heard_status, heard_at, error, reconciled_version FROM stanch.pagerduty_incident
-WHERE incident_id = %(incident)s ORDER BY id
-
 -- name: add_pagerduty_sent
 INSERT INTO stanch.pagerduty_sent (pagerduty_id, incident_id, what, text)
 VALUES (%(id)s, %(incident)s, %(what)s, %(text)s)
@@ -117,11 +113,6 @@ VALUES (%(id)s, %(incident)s, %(what)s, %(text)s)
 -- name: pagerduty_sent
 SELECT what, text, at FROM stanch.pagerduty_sent
 WHERE pagerduty_id = %(id)s AND incident_id = %(incident)s ORDER BY id
-
--- name: pagerduty_waiting
-SELECT count(*) AS waiting, max(p.error) AS error
-FROM stanch.pagerduty_incident p JOIN stanch.incident i ON i.id = p.incident_id
-WHERE p.reconciled_version < i.version AND p.error IS NOT NULL
 
 -- name: being_fixed
 SELECT id, labels FROM stanch.incident WHERE state IN ('executing', 'verifying') ORDER BY id

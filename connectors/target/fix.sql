@@ -169,11 +169,6 @@ FROM (SELECT relid::oid AS relid FROM pg_partition_tree(%(relid)s::oid::regclass
 JOIN pg_class c ON c.oid = part.relid AND c.relkind IN ('r', 'm')
 LEFT JOIN pg_stat_all_tables s ON s.relid = part.relid
 
--- name: statistics_object
--- Whether extended statistics of that name are there.
-SELECT s.stxrelid AS relid FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-WHERE n.nspname = %(schema)s AND s.stxname = %(name)s
-
 -- name: vitals
 -- How others fare: the slowest standby, and ordinary traffic that waits, through whomever, behind one of our backends.
 WITH RECURSIVE waiting AS (

@@ -8,10 +8,6 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        current_setting('server_version_num')::int AS server_version_num,
        pg_is_in_recovery() AS in_recovery
 
--- name: reads_all_statistics
--- Whether other roles' statements and sessions are shown to us (pg_monitor, or a superuser).
-SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS all_statistics
-
 -- name: extension
 -- The schema of an extension, and its version as [major, minor].
 SELECT n.nspname::text AS schema, string_to_array(e.extversion, '.')::int[] AS version
