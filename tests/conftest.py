@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from connectors.embedded.postgres import Binaries, system_binaries, wheel_binaries
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # on the code gets new ones, and a failure found so is written down as an @example.
 settings.register_profile("stanch", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("stanch")
+
+# Tracebacks as the processes write them. structlog's own choice draws every local variable: minutes for one exception.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session", params=["system", "wheel"])
