@@ -169,7 +169,8 @@ def _owner(lock: Path) -> int | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 text = file.read().strip()
-                return int(text) if text.isdigit() else None
+                # A dead lab's keeper holds the lock, too, while it ends what was left.
+                return int(text) if text.isdigit() and keeper.stat(int(text)) is not None else None
     except OSError:
         return None
     return None
