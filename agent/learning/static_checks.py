@@ -24,8 +24,9 @@ FILE = re.compile(
 """The only paths a candidate has: nothing of the evaluator, the gate or the policy can be named by one."""
 
 MAX_SKILLS = 64
-MAX_CHECKS = 24
-MAX_CAUSES = 20
+MAX_CHECKS = 64
+MAX_CAUSES = 24
+"""Of a whole skill, the parts it is composed of included."""
 MAX_PROSE_CHARS = 8000
 """About 2,000 tokens."""
 MAX_DESCRIPTION = 1024
@@ -49,7 +50,7 @@ def check(
         skills = reader.skills(after)
     except UnusableSkill as wrong:
         return Checked((str(wrong),), edit.tier)
-    found = [*_library(skills), *_changed_skills(before, after, skills, catalogue)]
+    found = [*_library(skills), *_new_problems(before, after, reader.skills(before), skills, catalogue)]
     found += [f"{what} in the edit's text" for what in _scan(edit, before, after)]
     try:
         tier = Tier.T2 if _sensitive(before, after) else edit.tier
@@ -71,13 +72,22 @@ def _library(skills: Mapping[str, Skill]) -> Iterator[str]:
         seen[key] = name
 
 
-def _changed_skills(
-    before: Mapping[str, str], after: Mapping[str, str], skills: Mapping[str, Skill], catalogue: Collection[str]
+def _new_problems(
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    old: Mapping[str, Skill],
+    new: Mapping[str, Skill],
+    catalogue: Collection[str],
 ) -> Iterator[str]:
-    old, new = folders_of(before), folders_of(after)
-    for name in sorted(new):
-        if old.get(name) != new[name]:
-            yield from _one(skills[name], new[name], catalogue)
+    """Of every skill that is another now, also through one it is composed with; what was wrong before is nobody's
+    doing here.
+    """
+    files, former = folders_of(after), folders_of(before)
+    for name, skill in new.items():
+        if name in old and old[name] == skill and former.get(name) == files[name]:
+            continue
+        known = set(_one(old[name], former[name], catalogue)) if name in old else set()
+        yield from (one for one in _one(skill, files[name], catalogue) if one not in known)
 
 
 def _one(skill: Skill, files: Mapping[str, str], catalogue: Collection[str]) -> Iterator[str]:

@@ -96,8 +96,8 @@ class Loop:
                 yield self._round(state)
 
     def _start(self) -> Row:
+        self._usable(self.seed_tree)
         tree = self.journal.put(dict(self.seed_tree))
-        self.evaluate({"op": "load", "files": dict(self.seed_tree)})
         frozen = self.evaluate({"op": "frozen"})
         return self.journal.append({"kind": "start", "tree": tree, **frozen, "settings": asdict(self.settings)})
 
@@ -313,8 +313,14 @@ class Loop:
 
     def _loaded(self, name: str) -> dict[str, str]:
         tree = self.journal.tree(name)
-        self.evaluate({"op": "load", "files": tree})
+        self._usable(tree)
         return tree
+
+    def _usable(self, tree: Mapping[str, str]) -> None:
+        """Raises UnusableInput."""
+        told = self.evaluate({"op": "load", "files": dict(tree)})
+        if "invalid" in told:
+            raise UnusableInput(f"the skills to begin with cannot be used: {told['invalid']}")
 
     def _measured(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Raises UnusableSkill where the evaluator finds the candidate unusable."""
