@@ -8,7 +8,7 @@ import pytest
 from agent.learning.apply import ConflictingEdit, StaleEdit, apply, paths_of
 from agent.learning.edits import TIERS, Edit, Prediction, Tier, UnusableEdit
 from agent.learning.static_checks import check
-from agent.learning.tree import DIAGNOSIS, PROSE, Reader, complexity, document, hash_of
+from agent.learning.tree import DIAGNOSIS, PROSE, Reader, complexity, document, hash_of, written
 from tests.lab.learn.world import CATALOGUE, tree
 
 HOW = f"shop-slow/{DIAGNOSIS}"
@@ -205,3 +205,18 @@ def test_the_text_after_an_edit_reads_as_what_was_written() -> None:
     row = next(row for row in document(after[HOW])["checks"] if row["id"] == "pool_waiting")
     assert row["supports"]["connection_leak"] == "strong"
     assert after[f"shop-slow/{PROSE}"] == tree()[f"shop-slow/{PROSE}"]
+
+
+def test_a_negative_lesson_that_expired_leaves_nothing_behind() -> None:
+    lesson = {"id": "L-1", "kind": "negative", "claim": {"cause": "bad_deploy", "action": "analyze_table"}}
+    empty = apply(edit("add_negative_lesson", {"lesson": lesson}), tree())
+    gone = apply(edit("expire_lesson", {"lesson": "L-1"}, on=empty), empty)
+    assert document(gone["shop-slow/references/lessons.yaml"]) == {"lessons": []}
+    with pytest.raises(ConflictingEdit):
+        apply(edit("expire_lesson", {"lesson": "L-1"}, on=gone), gone)
+
+
+def test_reading_what_was_written_gives_the_same_document() -> None:
+    for op, args in CHANGES:
+        text = apply(edit(op, args), tree())[HOW]
+        assert written(HOW, document(text)) == text
