@@ -34,6 +34,8 @@ from lab.recordings.topology import SCALES, TEMPLATES, TOPOLOGIES, Topology
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_INJECTION = re.compile(r"[a-z0-9-]*?-\d{3}(?=-|$)")
+
 _GROWING_FIXES = frozenset({"create_index_concurrently", "reindex_index_concurrently", "vacuum_table", "analyze_table"})
 """Fixes that read the table: their time grows with it."""
 
@@ -124,22 +126,27 @@ def alert_of(case: Case) -> str:
     return case.labels.get("alertname", "")
 
 
-def sides(cases: Sequence[Case]) -> Mapping[str, Side]:
-    """Which side each case's recording feeds, by its id: of every mechanism and alert about half and half.
+def injection_of(name: str) -> str:
+    """`missing-index-003` of `missing-index-003-ordersslow`: recordings of one injection know each other."""
+    found = _INJECTION.match(name)
+    return name if found is None else found.group()
 
-    By the hash of the id, so a recording more or less moves as few others as possible; a pair with one recording only
-    has one side.
+
+def sides(cases: Sequence[Case]) -> Mapping[str, Side]:
+    """Which side each case's recording feeds: of every mechanism about half the injections each.
+
+    By the hash of the injection's name, so that one more moves as few others as possible.
     """
-    pairs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    injections: dict[str, set[str]] = defaultdict(set)
     for case in cases:
-        pairs[mechanism_of(case.truth), alert_of(case)].append(case.id)
-    found: dict[str, Side] = {}
-    for pair, ids in pairs.items():
-        ranked = sorted(ids, key=lambda one: hashlib.sha256(one.encode()).digest())
-        first = hashlib.sha256("|".join(pair).encode()).digest()[0] % 2
-        for place, one in enumerate(ranked):
-            found[one] = "exam" if (place + first) % 2 else "learn"
-    return found
+        injections[mechanism_of(case.truth)].add(injection_of(case.id))
+    found: dict[tuple[str, str], Side] = {}
+    for mechanism, names in injections.items():
+        ranked = sorted(names, key=lambda one: hashlib.sha256(one.encode()).digest())
+        first = hashlib.sha256(mechanism.encode()).digest()[0] % 2
+        for place, name in enumerate(ranked):
+            found[mechanism, name] = "exam" if (place + first) % 2 else "learn"
+    return {case.id: found[mechanism_of(case.truth), injection_of(case.id)] for case in cases}
 
 
 def families_of(recordings: Sequence[Recorded], *splits: Split) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,9 @@ class Manifest:
     missed: list[dict[str, Any]] = field(default_factory=list)
 
     def counts(self) -> Mapping[str, int]:
-        """Recordings by fault."""
-        found: dict[str, int] = {}
-        for row in self.recordings:
-            found[row["fault"]] = found.get(row["fault"], 0) + 1
-        return found
+        """Injections by fault; one may have several recordings, one an alert."""
+        injections = {(row["fault"], row["seed"]) for row in self.recordings}
+        return Counter(fault for fault, _ in injections)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -27,6 +27,10 @@ class Heard:
     fired_at: float
     received_at: float
 
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
 
 class Listener:
     """On a free loopback port while it is entered."""
@@ -60,6 +64,14 @@ class Listener:
         with self._lock:
             self._lock.wait_for(lambda: self._alerts, timeout=within_s)
             return self._alerts[0] if self._alerts else None
+
+    def alerts(self) -> tuple[Heard, ...]:
+        """All that began to fire since clear(), the first of each name, in order."""
+        with self._lock:
+            first: dict[str, Heard] = {}
+            for one in self._alerts:
+                first.setdefault(one.name, one)
+            return tuple(first.values())
 
     def changes(self) -> tuple[Announced, ...]:
         with self._lock:

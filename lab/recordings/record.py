@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import psycopg
 
 from agent.causal_check import Around
 from agent.expression import signal_of
+from agent.ports import NoData
 from agent.replay.case import Truth
 from connectors.embedded.process import ServerFailed
 from connectors.prometheus import Prometheus
@@ -30,7 +32,7 @@ from lab import monitoring
 from lab.faults import FAULTS, CannotInjectError, named
 from lab.production import FENCE, TARGET, Production
 from lab.recordings import library
-from lab.recordings.capture import changes_of, look, samples, window_before
+from lab.recordings.capture import changes_of, look, of_metrics, samples, window_before
 from lab.recordings.listener import Listener
 from lab.recordings.recording import Alert, Recording
 from lab.topology import Rates
@@ -47,8 +49,9 @@ if TYPE_CHECKING:
     from lab.recordings.capture import Look
     from lab.recordings.listener import Heard
 
-QUIET_S = 30.0
-"""Without an alert that fires before a fault: the ranking's window before the impact (capture.BEFORE_S)."""
+QUIET_S = 22.0
+"""Without an alert that fires before a fault. Rates look 8 s back, so the shop was well for longer: for as long as the
+ranking looks back before the impact (capture.BEFORE_S)."""
 NOTHING_RAISED_S = 6.0
 """And without one whose condition holds, just before: a busy machine has hiccups, but the fault shall not meet one."""
 QUIET_WITHIN_S = 180.0
@@ -94,14 +97,28 @@ class Attempt:
         return f"{self.fault.name}-{self.seed:03d}"
 
 
-def plan(faults: Sequence[Fault], manifest: library.Manifest, count: int | None = None) -> tuple[Attempt, ...]:
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """seconds: until the signal was back, None where nothing was to be repaired. by: `action` or `undo`. began: epoch
+    seconds. params: what any repair must name.
+    """
+
+    seconds: float | None
+    by: str
+    began: float
+    params: Mapping[str, Any]
+
+
+def plan(
+    faults: Sequence[Fault], manifest: library.Manifest, count: int | None = None, *, anyway: bool = False
+) -> tuple[Attempt, ...]:
     """What is still to record, in turns: EACH of every fault, then more of those whose alert has other causes too.
 
     count: how many in all, those there are included; None: what the faults ask for. A fault that was missed more often
-    than TRIES_MISSED beyond its recordings is left alone.
+    than TRIES_MISSED beyond its recordings is left alone, but not with `anyway`.
     """
     done, missed, shared = manifest.counts(), _missed(manifest), _shared(faults)
-    willing = [one for one in faults if missed.get(one.name, 0) <= TRIES_MISSED + done.get(one.name, 0)]
+    willing = [one for one in faults if anyway or missed.get(one.name, 0) <= TRIES_MISSED + done.get(one.name, 0)]
     have = {one.name: done.get(one.name, 0) for one in faults}
     attempts: list[Attempt] = []
     turn = 0
@@ -165,24 +182,53 @@ class Recorder:
             self._undo(attempt.fault)
 
     def _broken(self, attempt: Attempt, began: float) -> Recording | None:
-        fault = attempt.fault
         self._say(f"{attempt.id}: injecting")
-        injected_at = self._production.running.inject(fault)
+        injected_at = self._production.running.inject(attempt.fault)
         heard = self._first_alert(injected_at)
         if heard is None:
             self.miss(attempt, f"no alert within {ALERT_WITHIN_S:.0f} s")
             return None
-        name = heard.labels.get("alertname", "")
-        self._say(f"{attempt.id}: {name} after {heard.received_at - injected_at:.0f} s")
-        around = self._around(heard, name)
+        self._say(f"{attempt.id}: {heard.name} after {heard.received_at - injected_at:.0f} s")
+        around = self._around(heard)
         looks = self._looks(around, heard)
+        # While they fire: Prometheus forgets since when, once they do not.
+        later = [(one, self._around(one)) for one in self._listener.alerts() if one.name != heard.name]
         load = os.getloadavg()
-        restore_s, restored_by, params = self._repair(attempt, looks, around)
-        recording = self._recording(attempt, heard, around, injected_at, looks, (restore_s, restored_by, params), load)
+        repaired = self._repair(attempt, looks, around)
+        recording = self._recording(attempt, heard, around, injected_at, looks, repaired, load)
         path = library.add(self._folder, recording)
         took = f"{time.time() - began:.0f} s, {path.stat().st_size / 1000:.0f} kB"
-        self._say(f"{attempt.id}: restored in {_seconds(restore_s)} by {restored_by or 'nothing'}; {took}")
+        self._say(f"{attempt.id}: restored in {_seconds(repaired.seconds)} by {repaired.by or 'nothing'}; {took}")
+        for one, its in later:
+            self._also(attempt, one, its, injected_at, looks, repaired, load)
         return recording
+
+    def _also(
+        self,
+        attempt: Attempt,
+        heard: Heard,
+        around: Around,
+        injected_at: float,
+        looks: Sequence[Look],
+        repaired: Repaired,
+        load: tuple[float, float, float],
+    ) -> None:
+        """The same injection as its next alert shows it: what the target said after that alert, the metrics as seen
+        from its service. Left out where the target was not looked at afterwards, or the signal did not come back.
+        """
+        after = [one for one in looks if one.at >= heard.fired_at]
+        signal = signal_of(around.expr or "")
+        seconds = None if signal is None or repaired.seconds is None else self._came_back(signal, repaired.began)
+        if not after or (attempt.fault.expected_action is not None and seconds is None):
+            return
+        its = tuple(
+            replace(one, answers={**one.answers, **of_metrics(self._metrics, _as_of(around, one.at), seed=0)})
+            for one in after
+        )
+        name = f"{attempt.id}-{heard.name.lower()}"
+        again = replace(repaired, seconds=seconds)
+        library.add(self._folder, self._recording(attempt, heard, around, injected_at, its, again, load, name=name))
+        self._say(f"{name}: beside it, {heard.fired_at - injected_at:.0f} s after the fault")
 
     # --- Before ------------------------------------------------------------------------------------------------------
 
@@ -218,9 +264,9 @@ class Recorder:
 
     # --- Looks -------------------------------------------------------------------------------------------------------
 
-    def _around(self, heard: Heard, name: str) -> Around:
-        rule = self._metrics.rule(name, heard.labels)
-        since = self._metrics.active_since(name, heard.labels)
+    def _around(self, heard: Heard) -> Around:
+        rule = self._metrics.rule(heard.name, heard.labels)
+        since = self._metrics.active_since(heard.name, heard.labels)
         fired = datetime.fromtimestamp(heard.fired_at, UTC)
         active = since or fired
         return Around(
@@ -250,29 +296,26 @@ class Recorder:
 
     # --- Repair ------------------------------------------------------------------------------------------------------
 
-    def _repair(
-        self, attempt: Attempt, looks: Sequence[Look], around: Around
-    ) -> tuple[float | None, str, dict[str, Any]]:
-        """(seconds until the signal was back, by what, parameters the action must have).
-
-        The expected action as the target's own findings propose it; where there is none, or it does not help in time,
-        the fault's undo. Without an expected action nothing is measured. Raises QuietNotReachedError.
+    def _repair(self, attempt: Attempt, looks: Sequence[Look], around: Around) -> Repaired:
+        """The expected action as the target's own findings propose it; where there is none, or it does not help in
+        time, the fault's undo. Without an expected action nothing is measured. Raises QuietNotReachedError.
         """
         fault, signal = attempt.fault, signal_of(around.expr or "")
         if fault.expected_action is None or signal is None:
-            return None, "", {}
-        action = _proposed(fault, looks[-1].answers) or _proposed(fault, looks[0].answers)
-        began = time.monotonic()
+            return Repaired(None, "", time.time(), {})
+        each = [proposed(fault, one.answers) for one in looks]
+        action = next((one for one in reversed(each) if one is not None), None)
+        began = time.time()
         if action is not None and self._run(attempt, action):
-            restore_s = self._restored(signal, began)
-            if restore_s is not None:
-                return restore_s, "action", _must_have(fault, looks, action)
-        began = time.monotonic()
+            seconds = self._restored(signal, began)
+            if seconds is not None:
+                return Repaired(seconds, "action", began, must_have(each, action))
+        began = time.time()
         self._undo(fault)
-        restore_s = self._restored(signal, began)
-        if restore_s is None:
+        seconds = self._restored(signal, began)
+        if seconds is None:
             raise QuietNotReachedError("the signal did not come back, neither by the action nor by the undo")
-        return restore_s, "undo", {}
+        return Repaired(seconds, "undo", began, {})
 
     def _run(self, attempt: Attempt, action: Action) -> bool:
         """As approved: the rendered statements, one after the other."""
@@ -287,9 +330,12 @@ class Recorder:
         return True
 
     def _restored(self, signal: Signal, began: float) -> float | None:
-        """Seconds from began until the signal was good, and stayed so for STEADY_S; None: not in time."""
+        """Seconds from began until the signal was good, and stayed so for STEADY_S; None: not in time, counted from
+        now, since what was begun may have taken its own.
+        """
         good_since: float | None = None
-        while (now := time.monotonic()) - began < RESTORED_WITHIN_S:
+        until = time.time() + RESTORED_WITHIN_S
+        while (now := time.time()) < until:
             if self._breached(signal):
                 good_since = None
             elif good_since is None:
@@ -298,6 +344,21 @@ class Recorder:
                 return round(good_since - began, 1)
             time.sleep(_POLL_S)
         return None
+
+    def _came_back(self, signal: Signal, began: float) -> float | None:
+        """The same from Prometheus' memory, for a signal that nobody watched; None: it is not good now."""
+        now = datetime.now(UTC)
+        found = self._metrics.query_range(signal.query, datetime.fromtimestamp(began, UTC), now, 1.0)
+        if isinstance(found, NoData):
+            return None
+        bad = [
+            float(at)
+            for one in found
+            for at, value in zip(one.times, one.values, strict=True)
+            if np.isnan(value) or signal.breached(float(value))
+        ]
+        since = max(bad, default=began) + (1.0 if bad else 0.0)
+        return round(since - began, 1) if now.timestamp() - since >= STEADY_S else None
 
     def _breached(self, signal: Signal) -> bool:
         """A signal without a value is not known to be good."""
@@ -322,16 +383,17 @@ class Recorder:
         around: Around,
         injected_at: float,
         looks: Sequence[Look],
-        repaired: tuple[float | None, str, dict[str, Any]],
+        repaired: Repaired,
         load: tuple[float, float, float],
+        *,
+        name: str | None = None,
     ) -> Recording:
-        fault, (restore_s, restored_by, params) = attempt.fault, repaired
-        rule = self._metrics.rule(heard.labels.get("alertname", ""), heard.labels)
+        fault, rule = attempt.fault, self._metrics.rule(heard.name, heard.labels)
         signal = signal_of(around.expr or "")
         now = datetime.now(UTC)
         whole = replace(around, end=now)
         return Recording(
-            id=attempt.id,
+            id=name or attempt.id,
             fault=fault.name,
             seed=attempt.seed,
             recorded_at=now.isoformat(timespec="seconds"),
@@ -357,11 +419,11 @@ class Recorder:
                 component=fault.component,
                 mechanism=fault.mechanism_id,
                 action=fault.expected_action,
-                restore_s=restore_s,
+                restore_s=repaired.seconds,
                 also=fault.also,
-                params=params,
+                params=repaired.params,
             ),
-            restored_by=restored_by,
+            restored_by=repaired.by,
             load=(round(load[0], 2), round(load[1], 2), round(load[2], 2)),
             versions=self._versions(),
             tape=tuple(one.tape for one in looks),
@@ -395,11 +457,15 @@ class Recorder:
         library.write_manifest(self._folder, manifest)
 
 
+def _as_of(around: Around, at: float) -> Around:
+    return replace(around, end=datetime.fromtimestamp(at, UTC))
+
+
 def _seconds(value: float | None) -> str:
     return "no time known" if value is None else f"{value:.0f} s"
 
 
-def _proposed(fault: Fault, answers: Mapping[str, Said]) -> Action | None:
+def proposed(fault: Fault, answers: Mapping[str, Said]) -> Action | None:
     """The expected action with the parameters that the target's findings name, its own mechanism's first."""
     kind = fault.expected_action or ""
     own = f"database:{fault.mechanism_id}"
@@ -428,15 +494,17 @@ _TELLING = ("schema", "table", "index", "role", "pid")
 """Parameters that say what is acted on; columns and values may differ and still repair it."""
 
 
-def _must_have(fault: Fault, looks: Sequence[Look], action: Action) -> dict[str, Any]:
-    """Of those parameters the ones that both looks agree on: a session that comes anew has another pid each time."""
-    proposed = [_proposed(fault, one.answers) for one in looks]
-    each = [action_to_params(one) for one in (action, *proposed) if one is not None]
-    agreed = len(each) == len(looks) + 1
+def must_have(each: Sequence[Action | None], done: Action) -> dict[str, Any]:
+    """What any repair must name: of _TELLING what the action that was done and those of every look agree on. A session
+    that comes anew has another pid each time, and so is not part of it.
+    """
+    if any(one is None for one in each):
+        return {}
+    looked = [action_to_params(one) for one in each if one is not None]
     return {
         name: value
-        for name, value in each[0].items()
-        if agreed and name in _TELLING and all(one.get(name) == value for one in each)
+        for name, value in action_to_params(done).items()
+        if name in _TELLING and all(one.get(name) == value for one in looked)
     }
 
 

@@ -45,7 +45,7 @@ def record(faults: str, count: int | None, out: Path | None, resume: bool) -> No
     manifest = library.read_manifest(folder)
     if manifest.recordings and not resume:
         raise CommandFailed(f"{folder} holds {len(manifest.recordings)} recordings; go on with --resume, or --out DIR")
-    attempts = plan(wanted, manifest, count)
+    attempts = plan(wanted, manifest, count, anyway=bool(faults))
     click.echo(f"{len(manifest.recordings)} recordings are there, {len(attempts)} to make", err=True)
     stop_on_signals()
     try:

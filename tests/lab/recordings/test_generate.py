@@ -3,15 +3,27 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from agent.replay.case import HARMLESS, MECHANISMS, Case, Said
-from lab.recordings.generate import OPERATORS, Family, Generator, Operators, duplicates, families_of, sides, trace_hash
+from lab.recordings.generate import (
+    OPERATORS,
+    Family,
+    Generator,
+    Operators,
+    duplicates,
+    families_of,
+    injection_of,
+    sides,
+    trace_hash,
+)
 from lab.recordings.splits import SPLITS, side_of, split_of
 from tests.agent.replay.cases import HandMade, case, recordings
 
 RECORDINGS = recordings()
+MORE = recordings(8)
 QUIET = Operators(flip=0, correlated=0, blind=0, jitter=0, seconds_jitter=0, restore_jitter=0, anchor_swap=0)
 
 
@@ -102,12 +114,21 @@ def test_a_trace_that_two_splits_share_is_named() -> None:
     assert duplicates([one, other]) == ((one.id, other.id),)
 
 
-def test_without_operators_a_case_is_its_recording_under_other_names() -> None:
-    generator = Generator(RECORDINGS, families_of(RECORDINGS), operators=QUIET)
-    made = generator.case(1, "missing_index/StorefrontSlow/x1/travel")
-    recorded = next(one.case() for one in RECORDINGS if one.case().id == made.differs["recording"])
+def _quiet_case(mechanism: str, template: str) -> Case:
+    """One of a family of the mechanism with that ending, whichever alert it has."""
+    names = [name for name in families_of(MORE) if name.startswith(f"{mechanism}/") and name.endswith(template)]
+    return Generator(MORE, names, operators=QUIET).case(1)
 
-    assert made.labels["alertname"] == "WebSlow"
+
+def _recorded(made: Case) -> Case:
+    return next(one.case() for one in MORE if one.case().id == made.differs["recording"])
+
+
+def test_without_operators_a_case_is_its_recording_under_other_names() -> None:
+    made = _quiet_case("missing_index", "/x1/travel")
+    recorded = _recorded(made)
+
+    assert made.labels["alertname"] in {"WebSlow", "BookingsSlow"}
     assert made.target == "bookings-db"
     assert made.truth.component == "bookings-db"
     assert made.answers["database:index_would_help"][0].data["table"] == "bookings"
@@ -117,20 +138,18 @@ def test_without_operators_a_case_is_its_recording_under_other_names() -> None:
 
 
 def test_a_larger_table_makes_counts_and_the_fix_grow_and_shares_stay() -> None:
-    generator = Generator(RECORDINGS, families_of(RECORDINGS), operators=QUIET)
-    small, large = (generator.case(1, f"missing_index/StorefrontSlow/{scale}/shop") for scale in ("x1", "x3"))
+    made = _quiet_case("missing_index", "/x3/shop")
+    recorded = _recorded(made)
 
-    assert (large.truth.restore_s, small.truth.restore_s) == (63.0, 21.0)
-    cost = [one.answers["database:index_would_help"][0].data["cost_before"] for one in (small, large)]
+    assert made.truth.restore_s == 3 * (recorded.truth.restore_s or 0)
+    cost = [one.answers["database:index_would_help"][0].data["cost_before"] for one in (recorded, made)]
     assert cost[1] == pytest.approx(3 * cost[0], rel=0.01)
-    share = [one.answers["database:lock_waits"][0].data["share"] for one in (small, large)]
+    share = [one.answers["database:lock_waits"][0].data["share"] for one in (recorded, made)]
     assert share[0] == pytest.approx(share[1], abs=0.02)
 
 
 def test_a_service_further_up_can_be_the_one_that_alerts() -> None:
-    made = Generator(RECORDINGS, families_of(RECORDINGS), operators=QUIET).case(
-        1, "cpu_saturation/CatalogSlow/x1/stream"
-    )
+    made = _quiet_case("cpu_saturation", "/stream")
 
     assert made.service == made.labels["service"] == "edge-gateway"
     assert made.truth.component == "library"
@@ -224,6 +243,15 @@ def test_a_family_that_no_recording_plays_is_refused() -> None:
         Generator(RECORDINGS, ["wrong"])
     with pytest.raises(ValueError, match="at least one family"):
         Generator(RECORDINGS, [])
+
+
+def test_recordings_of_one_injection_are_on_one_side() -> None:
+    ids = [f"missing-index-{number:03d}{alert}" for number in range(9) for alert in ("", "-ordersslow", "-catalogslow")]
+    side = sides([replace(case("missing_index"), id=one) for one in ids])
+
+    assert all(side[one] == side[injection_of(one)] for one in ids)
+    assert sorted(Counter(side.values()).values()) == [12, 15]
+    assert injection_of("missing-index-and-slow-dependency-002-orderslow") == "missing-index-and-slow-dependency-002"
 
 
 def test_one_recording_of_a_kind_feeds_one_side_only() -> None:
