@@ -91,8 +91,10 @@ class Scores:
     def train_differences(self, parent: str, child: str, wanted: Sequence[int]) -> dict[str, Any]:
         """Utility gained on each train incident, and which ones it decides otherwise or mends or breaks."""
         gained, changed, mended, broken = [], [], [], []
+        old, new = self._candidate(parent).skills, self._candidate(child).skills
         for seed in wanted:
-            before, after = self._on_train(parent, seed)[1], self._on_train(child, seed)[1]
+            case, before = self._on_train(parent, seed)
+            after = before if _same_skill(case, old, new) else self._play(case, child)
             gained.append(_utility(after) - _utility(before))
             if _decisions(before) != _decisions(after):
                 changed.append(seed)
