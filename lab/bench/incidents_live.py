@@ -36,6 +36,7 @@ END_WITHIN_S = 270.0
 QUIET_S = 20.0
 """Of normal load between two runs; before the first it is NORMAL_LOAD_S, since a fresh Prometheus has no past."""
 QUIET_WITHIN_S = 300.0
+UNDO_TRIES = 3
 _EVERY_S = 0.4
 
 
@@ -91,8 +92,18 @@ def one_run(lab: Production, fault: Fault, progress: Callable[[str], None]) -> d
             watch.follow(began, progress)
             return line(fault, watch)
         finally:
-            fault.undo(lab)
+            _undo(lab, fault, progress)
             watch.settle(progress)
+
+
+def _undo(lab: Production, fault: Fault, progress: Callable[[str], None]) -> None:
+    """A busy shop may not let go of a table at once. Raises CannotInjectError when it never does."""
+    for _ in range(UNDO_TRIES - 1):
+        try:
+            return fault.undo(lab)
+        except CannotInjectError as busy:
+            progress(f"  not undone yet: {busy}")
+    return fault.undo(lab)
 
 
 @dataclass

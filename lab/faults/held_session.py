@@ -122,6 +122,7 @@ def at_once(connection: psycopg.Connection[tuple[object, ...]], statement: str) 
         try:
             connection.execute(statement.encode())
         except errors.LockNotAvailable:
+            time.sleep(_LOOK_EVERY_S)  # for those who queued behind it
             continue
         connection.execute("RESET lock_timeout")
         return

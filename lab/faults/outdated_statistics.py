@@ -48,7 +48,9 @@ class OutdatedStatistics:
             raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
 
     def undo(self, lab: Surroundings) -> None:
+        """Analyses first: between slow reads that overlap there is never a moment for the table to be renamed in."""
         with admin(lab) as connection:
             if connection.execute(_SQL["is_swapped"].encode()).fetchone():
+                connection.execute(_SQL["hurry"].encode())
                 at_once(connection, _SQL["swap_back"])
             at_once(connection, _SQL["drop_copy"])
