@@ -97,12 +97,19 @@ def _item(row: Mapping[str, Any], pad: str) -> list[str]:
 def _flow(value: Any) -> str:
     """On one line, as YAML itself would quote it."""
     try:
-        text: str = yaml.dump(
-            [value], Dumper=_Plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
-        )
+        text = _dumped(value, plain=True)
+        if yaml.safe_load(text) != [value]:  # a line separator, which YAML would read as a space
+            text = _dumped(value, plain=False)
     except (yaml.YAMLError, RecursionError) as wrong:
         raise ValueError(f"no plain value: {wrong}") from wrong
     return text[1:-2]
+
+
+def _dumped(value: Any, *, plain: bool) -> str:
+    text: str = yaml.dump(
+        [value], Dumper=_Plain, default_flow_style=True, sort_keys=False, allow_unicode=plain, width=1_000_000
+    )
+    return text
 
 
 class _Plain(yaml.SafeDumper):

@@ -59,13 +59,17 @@ class InUse:
         return self.api.get(f"/api/v1/skills/{_named(name)}/versions/{_reference(ref)}")
 
 
+@dataclass(frozen=True, slots=True)
 class Tree:
-    """The skills that come with the tree: one version each."""
+    """The skills that come with the tree: one version each. instead: why the API was not asked, said with an answer."""
+
+    instead: str = ""
 
     def listed(self) -> dict[str, Any]:
         from agent.runbook.compose import load
         from connectors.runbooks import texts
 
+        self.told()
         whole, problems = load(texts())
         rows = [
             {"name": one.name, "description": one.description, "version": None, "sha256": one.pins[one.name],
@@ -85,6 +89,10 @@ class Tree:
             raise CommandFailed(f"there is no skill {name!r}; see stanch skills list")
         return {"name": name, "version": None, "sha256": digest(known[name]), "files": dict(known[name])}
 
+    def told(self) -> None:
+        if self.instead:
+            click.echo(f"{self.instead}. These are the skills that come with the tree.", err=True)
+
 
 def library(*, seeds: bool) -> Library:
     """The API's where there is a token for it, else the tree's, and says so."""
@@ -93,8 +101,7 @@ def library(*, seeds: bool) -> Library:
     try:
         return _in_use()
     except CommandFailed as error:
-        click.echo(f"{error}. These are the skills that come with the tree.", err=True)
-        return Tree()
+        return Tree(str(error))
 
 
 def _in_use() -> InUse:
@@ -163,6 +170,8 @@ def show(name: str, ref: str | None, seeds: bool, json_: bool) -> None:
     known = library(seeds=seeds)
     found = known.files(name, ref)
     history = known.history(name) if isinstance(known, InUse) else None
+    if isinstance(known, Tree):
+        known.told()
     if json_:
         click.echo(json.dumps({**found, "history": history}))
         return
