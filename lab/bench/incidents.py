@@ -65,6 +65,7 @@ class Scored:
     case: Case
     verdict: Verdict
     seconds: float
+    cpu_seconds: float
 
 
 @click.command(
@@ -248,9 +249,9 @@ def _fault_rows(cases: Sequence[Case], method: Method) -> Iterator[Row]:
 
 
 def _timed(case: Case, method: Method) -> Scored:
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     verdict = method(case)
-    return Scored(case, verdict, time.perf_counter() - began)
+    return Scored(case, verdict, time.perf_counter() - began, time.process_time() - began_cpu)
 
 
 def _row(kind: str, split: str, stratum: str, method: str, scored: Sequence[Scored]) -> Row:
@@ -280,6 +281,7 @@ def _row(kind: str, split: str, stratum: str, method: str, scored: Sequence[Scor
         "mitigate_s_median": _quantile([one.verdict.mitigate_s for one in scored], 0.5),
         "utility": None if not utilities else round(float(np.mean(utilities)), 4),
         "ms": round(1000 * float(np.mean([one.seconds for one in scored])), 3) if scored else None,
+        "cpu_ms": round(1000 * float(np.mean([one.cpu_seconds for one in scored])), 3) if scored else None,
         "ms_p95": _quantile([1000 * one.seconds for one in scored], 0.95),
     }
 
@@ -319,13 +321,14 @@ def _quantile(values: Sequence[float], q: float) -> float | None:
 def _full_row(recordings: Sequence[Recording], skills: Mapping[str, Skill]) -> Row:
     """Answers worked out anew beside those recorded, and what the agent makes of them."""
     _progress("full: checks and rankings anew")
-    seconds, same, asked, scored, alike = [], 0, 0, [], 0
+    same, asked, alike = 0, 0, 0
+    scored: list[Scored] = []
     for recording in recordings:
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         case = recomputed(recording)
         played = play(case, skills)
-        seconds.append(time.perf_counter() - began)
-        scored.append(Scored(case, _of(played), seconds[-1]))
+        took = time.perf_counter() - began, time.process_time() - began_cpu
+        scored.append(Scored(case, _of(played), *took))
         alike += played.cause == play(recording.case(), skills).cause
         for name, said in recording.answers.items():
             anew = case.answers[name]
@@ -336,7 +339,7 @@ def _full_row(recordings: Sequence[Recording], skills: Mapping[str, Skill]) -> R
 
 
 _TITLES = "{:10} {:28} {:19} {:>5} {:>17} {:>17} {:>5} {:>5} {:>4} {:>18} {:>7}".format(
-    *("split", "stratum", "method", "cases", "mechanism", "component", "acted", "wrong", "harm", "mitigate s", "ms")
+    *("split", "stratum", "method", "cases", "mechanism", "component", "acted", "wrong", "harm", "mitigate s", "cpu ms")
 )
 
 
@@ -364,7 +367,7 @@ def in_words(row: Row) -> str:
     return (
         f"{kind:10} {row['stratum']:28} {row['method']:19} {row['cases']:5} {_in_words(mechanism):>17}"
         f" {_in_words(component):>17} {row['acted']:5} {row['wrong_fixes']['right']:5} {row['actions_on_harmless']:4}"
-        f" {time_s['mean'] or 0:6.0f} [{time_s['low'] or 0:4.0f}-{time_s['high'] or 0:4.0f}] {row['ms'] or 0:7.2f}"
+        f" {time_s['mean'] or 0:6.0f} [{time_s['low'] or 0:4.0f}-{time_s['high'] or 0:4.0f}] {row['cpu_ms'] or 0:7.2f}"
     )
 
 

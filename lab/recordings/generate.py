@@ -25,6 +25,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.replay.case import HARMLESS, MECHANISMS, Case, Said, Truth
@@ -392,36 +394,79 @@ class _Answers(Mapping[str, tuple[Said, ...]]):
             source = rng.choice(others) if others else source
         factor = math.exp(rng.gauss(0, self._generator.operators.seconds_jitter))
         return tuple(
-            replace(said, data=self._measured(said.data), seconds=said.seconds * factor)
+            replace(said, data=_Measured(said.data, self._factor), seconds=said.seconds * factor)
             for said in self._generator.renamed(source, asked, self._topology)
         )
-
-    def _measured(self, value: Any, name: str = "", *, keep: bool = False) -> Any:
-        match value:
-            case bool() | None | str():
-                return value
-            case Mapping():
-                # An action's parameters are names and choices, no measurements.
-                return {key: self._measured(item, key, keep=keep or key == "params") for key, item in value.items()}
-            case list() | tuple():
-                return [self._measured(item, name, keep=keep) for item in value]
-            case int() | float() if keep or _IS_NAME.search(name):
-                return value
-            case int():
-                return round(value * self._factor(name))
-            case float():
-                moved = value * self._factor(name)
-                return min(moved, 1.0) if value <= 1 and _IS_SHARE.search(name) else moved
-            case _:
-                return value
 
     def _factor(self, name: str) -> float:
         """The same for a field wherever it stands in this case, so that answers about one thing agree."""
         if name not in self._factors:
             jitter = random.Random(f"{name}|{self._seed}").gauss(0, self._generator.operators.jitter)
-            grows = self._scale if _GROWS.search(name) else 1.0
+            grows = self._scale if _kind_of(name) is _Kind.GROWS else 1.0
             self._factors[name] = grows * math.exp(jitter)
         return self._factors[name]
+
+
+class _Measured(Mapping[str, Any]):
+    """An answer's data with other figures; worked out when somebody looks, for most data is looked at by nobody."""
+
+    __slots__ = ("_as_recorded", "_factor", "_known")
+
+    def __init__(self, as_recorded: Mapping[str, Any], factor: Callable[[str], float]) -> None:
+        self._as_recorded = as_recorded
+        self._factor = factor
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._moved(self._as_recorded[name], name, keep=name == _PARAMS)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._as_recorded)
+
+    def __len__(self) -> int:
+        return len(self._as_recorded)
+
+    def _moved(self, value: Any, name: str, *, keep: bool) -> Any:
+        match value:
+            case bool() | None | str():
+                return value
+            case Mapping():
+                # An action's parameters are names and choices, no measurements.
+                return {key: self._moved(item, key, keep=keep or key == _PARAMS) for key, item in value.items()}
+            case list() | tuple():
+                return [self._moved(item, name, keep=keep) for item in value]
+            case int() | float() if keep or _kind_of(name) is _Kind.NAMES:
+                return value
+            case int():
+                return round(value * self._factor(name))
+            case float():
+                moved = value * self._factor(name)
+                return min(moved, 1.0) if value <= 1 and _kind_of(name) is _Kind.SHARE else moved
+            case _:
+                return value
+
+
+_PARAMS = "params"
+
+
+class _Kind(Enum):
+    """What a field's name says about its figures."""
+
+    NAMES = "names"
+    SHARE = "share"
+    GROWS = "grows"
+    OTHER = "other"
+
+
+@cache
+def _kind_of(name: str) -> _Kind:
+    if _IS_NAME.search(name):
+        return _Kind.NAMES
+    if _IS_SHARE.search(name):
+        return _Kind.SHARE
+    return _Kind.GROWS if _GROWS.search(name) else _Kind.OTHER
 
 
 def _in(topology: Topology, asked: str, said: Said) -> Said:
