@@ -121,7 +121,6 @@ ACTIONS: Mapping[str, str] = {
     "idle_in_transaction": "terminate_backend",
     "row_lock_pile_up": "cancel_backend",
     "ddl_lock_queue": "cancel_backend",
-    "connection_leak": "terminate_backend",
     "old_xmin": "terminate_backend",
 }
 ALERTS: Mapping[tuple[str, str], tuple[str, ...]] = {
