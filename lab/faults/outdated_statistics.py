@@ -34,23 +34,22 @@ class OutdatedStatistics:
         """When the new prices are there for everybody. Filling them in, out of sight, takes seconds before."""
         try:
             with admin(lab) as connection:
-                if connection.execute(_SQL["is_swapped"].encode()).fetchone():
+                if connection.execute(_SQL["is_attached"].encode()).fetchone():
                     raise CannotInjectError(f"the day's prices are in already; undo {self.name} first")
                 try:
-                    for step in ("drop_copy", "copy", "analyse", "load"):
+                    for step in ("drop", "copy", "analyse", "load"):
                         connection.execute(_SQL[step].encode())
-                    at_once(connection, _SQL["swap"])
+                    at_once(connection, _SQL["attach"])
                 except (CannotInjectError, psycopg.Error):
-                    at_once(connection, _SQL["drop_copy"])
+                    at_once(connection, _SQL["drop"])
                     raise
                 return time.time()
         except psycopg.Error as refused:
             raise CannotInjectError(f"the target refused: {refused}".strip()) from refused
 
     def undo(self, lab: Surroundings) -> None:
-        """Analyses first: between slow reads that overlap there is never a moment for the table to be renamed in."""
+        """Analyses first: between slow reads that overlap there is never a moment for the table to be dropped in."""
         with admin(lab) as connection:
-            if connection.execute(_SQL["is_swapped"].encode()).fetchone():
-                connection.execute(_SQL["hurry"].encode())
-                at_once(connection, _SQL["swap_back"])
-            at_once(connection, _SQL["drop_copy"])
+            if connection.execute(_SQL["is_attached"].encode()).fetchone():
+                connection.execute(_SQL["analyse"].encode())
+            at_once(connection, _SQL["drop"])

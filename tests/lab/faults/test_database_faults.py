@@ -203,12 +203,12 @@ def test_a_bulk_load_leaves_a_plan_by_the_day_until_the_table_is_analysed(target
     OutdatedStatistics().inject(target)
     stale = _prices(target)
     with psycopg.connect(target.admin_dsn, autocommit=True) as connection:
-        connection.execute("ANALYZE daily_prices")
+        connection.execute("ANALYZE daily_prices_next")
     fresh = _prices(target)
     OutdatedStatistics().undo(target)
 
-    assert "valid_on_idx" in stale
-    assert "category_id_idx" in fresh
+    assert "daily_prices_next_valid_on_idx" in stale
+    assert "daily_prices_next_category_id_idx" in fresh
     assert "daily_prices_valid_on_idx" in _prices(target)
     assert _ask(target, "SELECT count(*) FROM daily_prices") == _ask(target, "SELECT count(*) FROM products")
 
