@@ -22,39 +22,38 @@ class Interval:
     high: float
 
 
-def reduction(
-    before: np.ndarray, after: np.ndarray, families: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS
-) -> Interval:
-    """1 minus the ratio of means. before: (incidents,), after: (runs, incidents) on the same incidents."""
-    found = np.empty(draws)
-    for draw, weights in enumerate(_weights(families, rng, draws)):
-        runs = rng.integers(len(after), size=len(after))
-        found[draw] = 1 - float((after[runs] @ weights).mean() / (before @ weights))
-    low, high = np.quantile(found, (0.025, 0.975))
-    return Interval(1 - float(after.mean() / before.mean()), float(low), float(high))
-
-
-def difference(
-    before: np.ndarray, after: np.ndarray, families: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS
-) -> Interval:
-    """Mean of after minus mean of before; shapes as for reduction."""
-    found = np.empty(draws)
-    for draw, weights in enumerate(_weights(families, rng, draws)):
-        runs = rng.integers(len(after), size=len(after))
-        found[draw] = float(((after[runs] @ weights).mean() - before @ weights) / weights.sum())
-    low, high = np.quantile(found, (0.025, 0.975))
-    return Interval(float(after.mean() - before.mean()), float(low), float(high))
-
-
-def _weights(families: Sequence[str], rng: np.random.Generator, draws: int) -> list[np.ndarray]:
-    """How often each incident is drawn: families with replacement, then incidents within each with replacement."""
+def resampled(families: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS) -> np.ndarray:
+    """How often each incident is drawn, (draws, incidents): families with replacement, then incidents within each."""
     names = np.asarray(families)
     groups = [np.flatnonzero(names == name) for name in sorted(set(families))]
-    chosen = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=draws)
-    weights = [np.zeros(len(names)) for _ in range(draws)]
+    times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=draws)
+    weights = np.zeros((draws, len(names)), dtype=np.float32)
     for place, group in enumerate(groups):
-        times = chosen[:, place]
-        inside = rng.multinomial(times * len(group), np.full(len(group), 1 / len(group)))
-        for draw in np.flatnonzero(times):
-            weights[draw][group] = inside[draw]
+        inside = rng.multinomial(times[:, place] * len(group), np.full(len(group), 1 / len(group)))
+        weights[:, group] = inside
     return weights
+
+
+def reduction(before: np.ndarray, after: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Interval:
+    """1 minus the ratio of means. before: (incidents,), after: (runs, incidents) on the same incidents; weights: of
+    resampled, to which a draw of the runs is added here.
+    """
+    old, new = weights @ before, _of_drawn_runs(after, weights, rng)
+    return _interval(1 - float(after.mean() / before.mean()), 1 - new / old)
+
+
+def difference(before: np.ndarray, after: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Interval:
+    """Mean of after minus mean of before; shapes as for reduction."""
+    old, new = weights @ before, _of_drawn_runs(after, weights, rng)
+    return _interval(float(after.mean() - before.mean()), (new - old) / weights.sum(axis=1))
+
+
+def _of_drawn_runs(after: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    by_run = weights @ after.T
+    chosen = rng.integers(len(after), size=(len(weights), len(after)))
+    return np.asarray(np.take_along_axis(by_run, chosen, axis=1).mean(axis=1))
+
+
+def _interval(estimate: float, found: np.ndarray) -> Interval:
+    low, high = np.quantile(found, (0.025, 0.975))
+    return Interval(estimate, float(low), float(high))

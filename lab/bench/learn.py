@@ -26,7 +26,7 @@ from agent.learning.snapshot import snapshot
 from agent.learning.static_checks import check
 from agent.learning.tree import Reader, identity
 from agent.runbook.skill import UnusableSkill
-from lab.bench.intervals import difference, reduction
+from lab.bench.intervals import difference, reduction, resampled
 from lab.evaluator.scores import seeds as train_seeds
 from lab.learn.journal import Journal, UnusableInput
 from lab.learn.processes import ROOT, evaluator, proposer
@@ -289,13 +289,13 @@ class Bench:
 
     def _headline(self, split: str, results: Mapping[str, list[Rows]], *, complete: bool) -> Iterator[Row]:
         (before,) = results["B0 shipped skills"]
-        families = [row["family"] for row in before]
+        weights = resampled([row["family"] for row in before], self.rng)
         for name, runs in results.items():
             if name == "B0 shipped skills":
                 continue
-            gained = reduction(_values([before], "mitigate_s")[0], _values(runs, "mitigate_s"), families, self.rng)
+            gained = reduction(_values([before], "mitigate_s")[0], _values(runs, "mitigate_s"), weights, self.rng)
             worse = {
-                key: difference(_values([before], key)[0], _values(runs, key), families, self.rng)
+                key: difference(_values([before], key)[0], _values(runs, key), weights, self.rng)
                 for key in ("mechanism_right", "wrong_fix", "harm")
             }
             margin = -float(self.plan["constants"]["accuracy_margin"])
