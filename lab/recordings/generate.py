@@ -114,10 +114,12 @@ class Family:
     @classmethod
     def parse(cls, name: str) -> Family:
         """Raises ValueError on a name that no family can have."""
-        parts = name.split("/")
-        if len(parts) != 4 or parts[2] not in SCALES or parts[3] not in TOPOLOGIES:  # noqa: PLR2004 the four fields
+        # An alert's name is somebody else's text and may hold a slash; the others are ours.
+        mechanism, _, rest = name.partition("/")
+        parts = rest.rsplit("/", 2)
+        if len(parts) != 3 or parts[1] not in SCALES or parts[2] not in TOPOLOGIES:  # noqa: PLR2004 the other fields
             raise ValueError(f"{name!r} names no family: mechanism/alert/scale/topology")
-        return cls(*parts)
+        return cls(mechanism, *parts)
 
 
 def mechanism_of(truth: Truth) -> str:

@@ -38,5 +38,6 @@ def _for_people(error: Exception) -> bool:
         "ServerFailed",
         "ChangedMigration",
         "UnusableInput",
+        "UnusableRecording",
     }
     return any(kind.__name__ in known for kind in type(error).__mro__)
