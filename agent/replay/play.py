@@ -266,8 +266,10 @@ def _judged(replay: _Replay) -> Played:
     cause = None if conclusion is None else conclusion.cause
     component = None if cause is None else component_of(replay.skill, cause, case, replay.known)
     mechanism_right = cause in {truth.mechanism, *(mechanism for _, mechanism in truth.also)}
-    component_right = component in {truth.component, *(component for component, _ in truth.also)}
-    right = (component, cause) in {(truth.component, truth.mechanism), *truth.also}
+    # Where nothing is broken it is broken nowhere: whoever says so is right about the place.
+    nowhere = mechanism_right and cause in HARMLESS
+    component_right = nowhere or component in {truth.component, *(component for component, _ in truth.also)}
+    right = nowhere or (component, cause) in {(truth.component, truth.mechanism), *truth.also}
     action = replay.action if replay.incident.state is not IncidentState.INVESTIGATING else None
     restore_s = None if action is None else _restores(action, case)
     wrong_fix, harm = action is not None and restore_s is None, action is not None and truth.mechanism in HARMLESS

@@ -154,6 +154,18 @@ def test_the_right_mechanism_in_the_wrong_place_mitigates_nothing() -> None:
     assert not played.mitigated
 
 
+def test_where_nothing_is_broken_it_is_broken_nowhere() -> None:
+    one = case("traffic_surge")
+    elsewhere = replace(one, truth=replace(one.truth, component="load"))
+
+    played = _played(elsewhere)
+
+    assert played.cause == "traffic_surge"
+    assert played.component_right
+    assert played.mitigated
+    assert not played.acted
+
+
 def test_no_cause_is_an_abstention() -> None:
     played = _played(case("old_xmin"))
 
