@@ -201,6 +201,19 @@ def plain(value: Any) -> Any:
             return value
 
 
+def elsewhere(value: Any, place: str) -> Any:
+    """A copy in which the lab lies at /lab: where it lay on the machine that recorded it is nobody's business."""
+    match value:
+        case str():
+            return value.replace(place, "/lab")
+        case dict():
+            return {str(key): elsewhere(item, place) for key, item in value.items()}
+        case list() | tuple():
+            return [elsewhere(item, place) for item in value]
+        case _:
+            return value
+
+
 def window_before(active_at: float) -> datetime:
     return datetime.fromtimestamp(active_at, UTC) - timedelta(seconds=BEFORE_S)
 

@@ -32,7 +32,7 @@ from lab import monitoring
 from lab.faults import FAULTS, CannotInjectError, named
 from lab.production import FENCE, TARGET, Production
 from lab.recordings import library
-from lab.recordings.capture import changes_of, look, of_metrics, samples, window_before
+from lab.recordings.capture import Look, changes_of, elsewhere, look, of_metrics, samples, window_before
 from lab.recordings.listener import Listener
 from lab.recordings.recording import Alert, Recording
 from lab.topology import Rates
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from agent.replay.case import Said
     from guardrails.action import Action
     from lab.faults import Fault
-    from lab.recordings.capture import Look
     from lab.recordings.listener import Heard
 
 QUIET_S = 22.0
@@ -289,7 +288,15 @@ class Recorder:
         for after_s in LOOKS_AT_S:
             time.sleep(max(0.0, heard.received_at + after_s - time.time()))
             looks.append(look(self._reader, self._metrics, around))
-        return tuple(looks)
+        place = str(self._production.place.resolve())
+        return tuple(
+            Look(
+                one.at,
+                {name: replace(said, data=elsewhere(said.data, place)) for name, said in one.answers.items()},
+                elsewhere(one.tape, place),
+            )
+            for one in looks
+        )
 
     def _reader(self) -> Diagnosis:
         return Diagnosis(self._production.target_dsn(FENCE.diagnose), TARGET)

@@ -12,7 +12,7 @@ from agent.database.readings import Readings
 from agent.database.snapshot import Activity, NotVisible
 from agent.ports import NoData, Rule
 from connectors.unreachable import Unreachable
-from lab.recordings.capture import ALL_READINGS, asked, plain
+from lab.recordings.capture import ALL_READINGS, asked, elsewhere, plain
 from lab.recordings.full import around, as_rank_case, recomputed
 from lab.recordings.tape import RecordedMetrics, RecordedReader, SharedLook
 from tests.agent.database.examples import ORDERS, QUERY, SCAN, sample
@@ -164,3 +164,12 @@ def test_what_json_has_no_word_for_becomes_null_or_text() -> None:
     data = {"a": float("nan"), "b": (1, float("inf")), 3: datetime(2026, 1, 1, tzinfo=UTC)}
 
     assert plain(data) == {"a": None, "b": [1, None], "3": "2026-01-01T00:00:00+00:00"}
+
+
+def test_where_the_lab_lay_is_not_recorded() -> None:
+    data = {"disk": [{"path": "/home/me/lab/target/data", "free_bytes": 3}], "why": "no /home/me/lab here"}
+
+    assert elsewhere(data, "/home/me/lab") == {
+        "disk": [{"path": "/lab/target/data", "free_bytes": 3}],
+        "why": "no /lab here",
+    }
