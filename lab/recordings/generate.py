@@ -396,7 +396,7 @@ class _Answers(Mapping[str, tuple[Said, ...]]):
             source = rng.choice(others) if others else source
         factor = math.exp(rng.gauss(0, self._generator.operators.seconds_jitter))
         return tuple(
-            replace(said, data=_Measured(said.data, self._factor), seconds=said.seconds * factor)
+            Said(said.status, said.summary, _Measured(said.data, self._factor), said.seconds * factor)
             for said in self._generator.renamed(source, asked, self._topology)
         )
 
@@ -477,7 +477,7 @@ def _in(topology: Topology, asked: str, said: Said) -> Said:
         data["services"] += [
             {**data["services"][-1], "service": name, "probability": 0.01} for name in topology.bystanders
         ]
-    return replace(said, summary=topology.text(said.summary), data=data)
+    return Said(said.status, topology.text(said.summary), data, said.seconds)
 
 
 def _labels(case: Case, topology: Topology) -> tuple[dict[str, str], str]:
