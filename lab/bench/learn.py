@@ -41,7 +41,7 @@ REGISTRATION = ROOT / "docs" / "preregistration" / "learning.json"
 CURVE_EVERY = 20
 WINDOW = 120
 MINIBATCH = 3
-AA_RUNS, AA_PAIRS = 2000, 300
+AA_RUNS, AA_PAIRS, AA_INCIDENTS = 2000, 300, 1000
 SPLITS = ("test", "unseen")
 
 Row = dict[str, Any]
@@ -360,13 +360,13 @@ class Bench:
                 "validation_gain": round(seen, 4), "test_gain": round(test, 4), "curse": round(seen - test, 4),
             }  # fmt: skip
 
-    def _aa(self, judge: Asked, tree: str) -> Row:
+    def _aa(self, judge: Asked, tree: str, *, runs: int = AA_RUNS, incidents: int = AA_INCIDENTS) -> Row:
         """The shipped skills against themselves, on different incidents, so that there is something to err about."""
-        request = {"op": "examine", "tree": tree, "split": "validation", "stream": "a/a", "count": 1000}
+        request = {"op": "examine", "tree": tree, "split": "validation", "stream": "a/a", "count": incidents}
         utilities = np.array([row["utility"] for row in judge(request)["rows"]])
         alpha = float(self.plan["constants"]["alpha"]["explore"])
         kept = 0
-        for _ in range(AA_RUNS):
+        for _ in range(runs):
             pairs = self.rng.choice(utilities, AA_PAIRS) - self.rng.choice(utilities, AA_PAIRS)
             process = EProcess()
             for first in range(0, AA_PAIRS, 30):
@@ -374,7 +374,7 @@ class Bench:
                 if process.value >= 1 / alpha:
                     kept += 1
                     break
-        return {"kind": "a/a", "runs": AA_RUNS, "pairs": AA_PAIRS, "alpha": alpha, "type_1_error": kept / AA_RUNS}
+        return {"kind": "a/a", "runs": runs, "pairs": AA_PAIRS, "alpha": alpha, "type_1_error": kept / runs}
 
 
 def _values(runs: Sequence[Rows], key: str) -> np.ndarray:

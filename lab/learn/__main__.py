@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from lab.learn.journal import UnusableInput
 from lab.learn.run import rows_of
 
 
@@ -17,8 +19,11 @@ def main() -> None:
     parser.add_argument("--placebo", action="store_true")
     given = parser.parse_args()
     how = "random" if given.placebo else "rules"
-    for _ in rows_of(given.out, rounds=given.rounds, seed=given.seed, recordings=given.recordings, how=how):
-        pass
+    try:
+        for _ in rows_of(given.out, rounds=given.rounds, seed=given.seed, recordings=given.recordings, how=how):
+            pass
+    except UnusableInput as error:
+        sys.exit(f"{given.out}: {error}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.learning.preregistration import registered
+from lab.bench.learn import Bench, Rows
+from lab.learn.run import seed_tree
+from tests.lab.learn import world
+from tests.lab.learn.scripted import run
+
+PLAN = registered(json.loads((Path(__file__).resolve().parents[3] / "docs/preregistration/learning.json").read_bytes()))
+FEW = {**PLAN, "incidents": {"test": 12, "unseen": 12}}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    run(tmp_path / "loop-1", 10)
+    return Bench(tmp_path, 1, 10, None, FEW)
+
+
+def test_the_rows_after_the_loops_say_what_a_reader_needs(bench: Bench) -> None:
+    judge: Any = world.asked(world.scores(exam=True))
+    curve = list(bench._curve(judge, [1]))
+    assert [row["rounds"] for row in curve] == [0]
+    assert [row["op"] for row in bench._operators([1])] == ["set_prior"]
+    (curse,) = bench._winner(judge, [1])
+    assert curse["curse"] == pytest.approx(curse["validation_gain"] - curse["test_gain"], abs=1e-3)
+
+
+def test_the_shipped_skills_against_themselves_are_rarely_told_apart(bench: Bench) -> None:
+    judge: Any = world.asked(world.scores(exam=True))
+    tree = bench._known(seed_tree())
+    judge({"op": "load", "files": dict(bench.trees[tree])})
+    row = bench._aa(judge, tree, runs=200, incidents=60)
+    assert row["type_1_error"] <= row["alpha"] + 0.04
+
+
+def test_a_reduction_is_only_claimed_for_the_registered_run(bench: Bench) -> None:
+    def rows(seconds: float) -> Rows:
+        return [
+            {"family": f"f{place % 4}", "mitigate_s": seconds, "mechanism_right": 1, "wrong_fix": 0, "harm": 0}
+            for place in range(40)
+        ]
+
+    results = {"B0 shipped skills": [rows(400.0)], "loop": [rows(200.0)]}
+    (told,) = bench._headline("test", results, complete=False)
+    assert (told["reduction"], told["gates_hold"]) == (0.5, True)
+    assert "nothing is claimed" in told["wording"]
+    (claimed,) = bench._headline("test", results, complete=True)
+    assert claimed["wording"].startswith("at least 30 %")
+    assert not bench._complete([1])
