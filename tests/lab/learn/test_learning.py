@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent.learning.edits import Edit
 from agent.learning.ledger import fold
 from agent.learning.tree import Reader
+from lab.evaluator.scores import Scores
 from lab.learn.journal import Journal
 from lab.learn.loop import Loop, Settings
 from tests.lab.learn import world
@@ -64,7 +65,7 @@ def test_a_planted_edit_that_trusts_the_alert_is_vetoed_although_it_gains(tmp_pa
         for path, text in world.tree(pool="weak", deploy="weak").items()
     }
     trusting = planted("set_prior", {"cause": "connection_leak", "prior": 0.9})
-    _, first = learned(tmp_path, 1, judge=world.Scores(lopsided), suggest=trusting, files=careful)
+    _, first = learned(tmp_path, 1, judge=Scores(lopsided), suggest=trusting, files=careful)
     assert first["mean"] > 0
     assert first["status"] == "revert"
     assert "anchor-swap: the cause is missed" in first["why"]
