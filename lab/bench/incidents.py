@@ -207,7 +207,9 @@ def _most_frequent(recordings: Sequence[Recording]) -> tuple[str, str]:
 
 def _loudest(recording: Recording) -> str | None:
     case = as_rank_case(recording)
-    order = [] if case is None else nsigma(case)
+    if case is None or not float(case.frame.times[0]) < recording.alert.active_at <= float(case.frame.times[-1]):
+        return None
+    order = nsigma(case)
     return order[0] if order else None
 
 

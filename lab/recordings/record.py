@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -267,7 +267,9 @@ class Recorder:
         rule = self._metrics.rule(heard.name, heard.labels)
         since = self._metrics.active_since(heard.name, heard.labels)
         fired = datetime.fromtimestamp(heard.fired_at, UTC)
-        active = since or fired
+        active = fired - timedelta(seconds=0.0 if rule is None else rule.for_s)
+        if since is not None and since <= active:  # later, when it went off and on again since
+            active = since
         return Around(
             service=heard.labels.get("service"),
             target=TARGET,
