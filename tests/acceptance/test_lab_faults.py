@@ -57,11 +57,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     "name",
     [
         "missing-index",
-        "outdated-statistics",
         "idle-in-transaction",
         "row-lock-pile-up",
         "ddl-lock-queue",
-        "temp-file-spill",
+        "runaway-query",
+        "old-snapshot",
     ],
 )
 def test_a_fault_is_told_and_what_is_proposed_is_what_repairs_it(lab: Production, name: str) -> None:
