@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -253,6 +254,28 @@ def words(body: Mapping[str, Any]) -> tuple[str, str]:
     title = f"{data['incident']}: {str(body['type']).removeprefix('incident.').replace('_', ' ')}"
     parts = [data.get("title") or "", data.get("note") or "", data["url"]]
     return title, "\n".join(part for part in parts if part)
+
+
+def send_test(given: Configured, public_url: str, at: datetime) -> Mapping[str, str | None]:
+    """A `stanch.test` to every receiver, past the outbox: why each did not take it, None where it did."""
+    note = "a test: notices of Stanch reach you"
+    told = {"type": "stanch.test", "timestamp": at.isoformat(), "data": {"url": public_url, "note": note}}
+    body, message_id = orjson.dumps(told).decode(), f"msg_test_{secrets.token_hex(8)}"
+    sends: dict[str, Callable[[], None]] = {}
+    if given.webhooks is not None:
+        for name, receiver in given.receivers.items():
+            sends[name] = partial(given.webhooks.send, receiver, message_id, at, body)
+    if given.apprise is not None:
+        sends[APPRISE] = partial(given.apprise.send, "Stanch", f"{note}\n{public_url}")
+    return {name: _why_not_taken(send) for name, send in sends.items()}
+
+
+def _why_not_taken(send: Callable[[], None]) -> str | None:
+    try:
+        send()
+    except Undelivered as error:
+        return str(error)
+    return None
 
 
 def loops(store: Store, given: Configured | None, public_url: str, stop: threading.Event) -> tuple[Loop, ...]:

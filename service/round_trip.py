@@ -19,6 +19,7 @@ import httpx
 from connectors import generic
 from connectors.store.store import Store
 from connectors.unreachable import Unreachable
+from service import notices
 from service.configuration import read
 from service.hooks import hooks
 from service.integrations import HOOK_PATH, NotWorking, pagerduty
@@ -45,13 +46,19 @@ class Posted:
     body: bytes
 
 
-Tested = Literal["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack"]
+Tested = Literal["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack", "notices"]
 
 
 def tried(settings: Settings, name: Tested) -> tuple[bool, str]:
     """Whether it went the whole way, and what happened, in one line without any secret."""
     try:
-        return True, _slack(settings) if name == "slack" else send(settings, name)
+        match name:
+            case "slack":
+                return True, _slack(settings)
+            case "notices":
+                return True, _notices(settings)
+            case _:
+                return True, send(settings, name)
     except (Unreachable, NotWorking, UnusableSettings) as error:
         return False, str(error)
 
@@ -64,6 +71,18 @@ def _slack(settings: Settings) -> str:
     if found is None:
         raise UnusableSettings(WHAT_TO_SET)
     return send_test(found, settings.public_url)
+
+
+def _notices(settings: Settings) -> str:
+    """Raises NotWorking that names who did not take it."""
+    given = notices.configured(settings, read(settings.config))
+    if given is None:
+        raise UnusableSettings(f"nobody is told anything: no notices in stanch.yaml, no {PREFIX}APPRISE_URLS")
+    came = notices.send_test(given, settings.public_url, datetime.now(UTC))
+    refused = [why for why in came.values() if why is not None]
+    if refused:
+        raise NotWorking("; ".join(refused))
+    return f"a test was taken by {', '.join(came)}"
 
 
 def send(settings: Settings, name: HookKind, transport: httpx.BaseTransport | None = None) -> str:

@@ -130,14 +130,15 @@ def verify(json_: bool) -> None:
 @click.command(
     epilog="\b\nExamples:\n  stanch doctor --json\n  stanch doctor --send-test alertmanager   posts to our own hook, "
     "waits for the worker\n  stanch doctor --send-test pagerduty      asks PagerDuty to ping us\n  "
-    "stanch doctor --send-test slack          posts a message with a button"
+    "stanch doctor --send-test slack          posts a message with a button\n  "
+    "stanch doctor --send-test notices        tells every receiver of notices"
 )
 @click.option("--json", "json_", is_flag=True)
 @click.option(
     "--send-test",
     "tested",
     multiple=True,
-    type=click.Choice(["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack"]),
+    type=click.Choice(["alertmanager", "pagerduty", "grafana", "generic", "changes", "slack", "notices"]),
     help="Send something harmless through this hook and wait until it is taken in; may be repeated.",
 )
 def doctor(json_: bool, tested: tuple[Tested, ...]) -> None:

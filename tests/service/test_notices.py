@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,6 @@ from tests.service.incident_world import CONFIGURATION, KEY, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from connectors.store.store import Store
     from tests.service.incident_world import World
@@ -208,6 +208,17 @@ def test_several_processes_tell_everything_once(scene: Scene) -> None:
         thread.join()
     ids = [message_id for _, message_id, _ in scene.heard.sent]
     assert len(ids) == len(set(ids)) == 10
+
+
+def test_a_test_goes_to_every_receiver_and_says_who_did_not_take_it() -> None:
+    heard, at = Heard(), datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert notices.send_test(given(heard), "https://stanch.example", at) == {"webhook:ops": None}
+    [(name, _, body)] = heard.sent
+    assert (name, body["type"], body["timestamp"]) == ("ops", "stanch.test", "2026-01-01T00:00:00+00:00")
+
+    heard.refuses = Undelivered("ops", "HTTP 500")
+    assert notices.send_test(given(heard), "https://stanch.example", at) == {"webhook:ops": "receiver ops: HTTP 500"}
 
 
 def test_apprise_gets_a_title_and_the_way_to_the_page() -> None:
