@@ -50,9 +50,10 @@ CONNECTIONS_USED_SHARE = 0.9
 STALE_SHARE = 0.2
 STALE_ROWS = 50
 """Twice autovacuum_analyze_scale_factor, and autovacuum_analyze_threshold: autovacuum should have come long ago."""
-IN_AN_INCIDENT = Limits(long_query_s=10.0)
+IN_AN_INCIDENT = Limits(long_query_s=10.0, lock_wait_s=0.1)
 """For the classes as checks. They are asked while an alert rings, which is no time to wait until a statement that takes
-the whole server has done so for the minute after which `stanch diagnose` calls it long."""
+the whole server has done so for the minute after which `stanch diagnose` calls it long. An application gives up waiting
+for a lock after a few seconds and asks again: whoever looks then must not take a wait that has just begun for none."""
 LONG_TRANSACTION_S = 60.0
 """A transaction older than this makes CREATE INDEX CONCURRENTLY wait noticeably; the preflight asks the same."""
 
