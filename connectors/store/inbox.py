@@ -34,9 +34,6 @@ MOST_BYTES_TOGETHER = 1024 * 1024
 BUSY = 4
 GATHER_S = 0.004
 """After more than BUSY deliveries at once, the next ones are given this long to gather: fewer, larger commits."""
-STORM = 16
-STORM_GATHER_S = 0.01
-"""Each batch is a step that has to be published as well: in a storm that is half of what an accept costs."""
 CONNECT_TIMEOUT_S = 3
 ANSWER_WITHIN_S = 4.0
 """PagerDuty hangs up after 5 s. A delivery that is stored later than this is sent again and found to be there."""
@@ -156,7 +153,7 @@ class Inbox:
             if batch:
                 _answer(batch, self._store_all(batch))
                 if len(batch) > BUSY:
-                    time.sleep(GATHER_S if len(batch) <= STORM else STORM_GATHER_S)
+                    time.sleep(GATHER_S)
             with self._lock:
                 if self._queue:
                     continue
