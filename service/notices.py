@@ -43,6 +43,8 @@ RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
 NEWS_FOR = timedelta(days=1)
 """What is older is history: nobody is told it when receivers come back after a long time without any."""
 APPRISE = "apprise"
+WEBHOOK = "webhook:"
+"""What stands in the outbox before the name of a receiver that is a webhook."""
 
 
 class Posting(Protocol):
@@ -69,8 +71,10 @@ def configured(
     urls = _parts(settings.apprise_urls)
     if not configuration.notices and not urls:
         return None
-    receivers = {f"webhook:{one.name}": Receiver(one.name, one.url, one.allow_private) for one in configuration.notices}
-    events = {f"webhook:{one.name}": frozenset(one.events) or EVENTS for one in configuration.notices}
+    receivers = {
+        f"{WEBHOOK}{one.name}": Receiver(one.name, one.url, one.allow_private) for one in configuration.notices
+    }
+    events = {f"{WEBHOOK}{one.name}": frozenset(one.events) or EVENTS for one in configuration.notices}
     if urls:
         events[APPRISE] = frozenset(configuration.apprise_events)
     return Configured(

@@ -606,6 +606,22 @@ UPDATE stanch.notice
 SET attempts = attempts + 1, error = %(error)s, not_before = clock_timestamp() + make_interval(secs => %(after_s)s)
 WHERE audit_id = %(audit)s AND type = %(type)s AND receiver = %(receiver)s AND state = 'waiting'
 
+-- name: last_notices
+-- For each receiver what became of the notice that ended last, and the ones that were tried and still wait.
+SELECT r.receiver, n.type, n.state, n.error, extract(epoch FROM clock_timestamp() - n.ended_at)::float8 AS age_s,
+       w.failing, w.why, w.failing_age_s
+FROM unnest(%(receivers)s::text[]) WITH ORDINALITY AS r (receiver, place)
+LEFT JOIN LATERAL (
+    SELECT type, state, error, ended_at FROM stanch.notice
+    WHERE receiver = r.receiver AND state <> 'waiting' ORDER BY audit_id DESC LIMIT 1
+) n ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS failing, max(error) AS why,
+           extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS failing_age_s
+    FROM stanch.notice WHERE receiver = r.receiver AND state = 'waiting' AND attempts > 0
+) w
+ORDER BY r.place
+
 -- name: begin_session
 INSERT INTO stanch.session (id_hash, person, groups, method)
 VALUES (%(id_hash)s, %(person)s, %(groups)s, %(method)s)

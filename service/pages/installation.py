@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from guardrails.judge import RISK_IN_PRODUCTION
 from guardrails.verdict import RISKS
 from service.hooks import hooks
+from service.notices import APPRISE, WEBHOOK
 from service.round_trip import Tested
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def read(tx: Transaction, held: Context, person: Person) -> dict[str, Any]:
     ages = {row["source"]: row["age_s"] for row in tx.all("last_received")}
     return {
         "hooks": _hooks(held.settings, configuration, ages),
-        "outgoing": _outgoing(held.settings, tx.all("integrations")),
+        "outgoing": [
+            *_outgoing(held.settings, tx.all("integrations")),
+            _notices(tx, held.settings, configuration),
+        ],
         "logins": _logins(held.settings, configuration),
         "policy": policy(configuration.rules),
         "targets": [
@@ -90,6 +94,33 @@ def _outgoing(settings: Settings, looks: list[Row]) -> list[dict[str, Any]]:
             ("Prometheus", "prometheus", "prometheus_url"),
         )
     ]
+
+
+def _notices(tx: Transaction, settings: Settings, configuration: Configuration) -> dict[str, Any]:
+    """Who is told what happens, by name: an address may hold a secret. seen: what became of each one's last notice."""
+    given = settings.apprise_urls is not None and settings.apprise_urls.get_secret_value().split()
+    receivers = [f"{WEBHOOK}{one.name}" for one in configuration.notices] + ([APPRISE] if given else [])
+    rows = tx.all("last_notices", receivers=receivers) if receivers else ()
+    return {
+        "name": f"Notices to {', '.join(one.removeprefix(WEBHOOK) for one in receivers)}" if receivers else "Notices",
+        "on": bool(receivers),
+        "set": "a receiver under notices in stanch.yaml, or STANCH_APPRISE_URLS,",
+        "seen": [seen for row in rows if (seen := _last_notice(row))],
+        "test": "notices" if receivers else None,
+    }
+
+
+def _last_notice(row: Row) -> dict[str, Any] | None:
+    """None: it has not been told anything yet."""
+    name = row["receiver"].removeprefix(WEBHOOK)
+    if row["failing"]:
+        says = f"{row['failing']} not taken yet, tried again later: {row['why']}"
+        return {"name": name, "ok": False, "age_s": row["failing_age_s"], "says": says}
+    if row["state"] is None:
+        return None
+    taken = row["state"] == "delivered"
+    says = f"took {row['type']}" if taken else f"{row['type']} was given up: {row['error']}"
+    return {"name": name, "ok": taken, "age_s": row["age_s"], "says": says}
 
 
 def _logins(settings: Settings, configuration: Configuration) -> list[str]:

@@ -283,6 +283,11 @@ class MemoryTransaction:
     def _integrations(self) -> list[Row]:
         return []
 
+    def _last_notices(self, receivers: list[str]) -> list[Row]:
+        nothing = {"type": None, "state": None, "error": None, "age_s": None, "failing": 0, "why": None,
+                   "failing_age_s": None}  # fmt: skip
+        return [{"receiver": name, **nothing} for name in receivers]
+
     def _processes(self) -> list[Row]:
         return self.tables["process"]
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
+from service.configuration import Receiver
 from service.routes.settings_page import MOST_TOKENS
 from tests.service.app_world import HOOK_TOKENS, App, app_on
 from tests.service.incident_world import KEY
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 SEEN = {"server_version_num": 150018, "database": "<b>shop", "not_visible": [{"what": "3 sessions", "why": "x"}]}
-ADA, RHEA, VIC = "ada@example.com", "rhea@example.com", "vic@example.com"
+ADA, RHEA, VIC, MAX = "ada@example.com", "rhea@example.com", "vic@example.com", "max@example.com"
 
 
 @pytest.fixture
@@ -123,6 +126,49 @@ def test_an_admin_sends_a_test_and_reads_what_came_back(app: App, *, ok: bool) -
     assert admin.post("/settings/test", {"csrf": csrf(admin), "name": "nothing"}).status_code == 400
     assert admin.post("/settings/test", {"csrf": "x", "name": "alertmanager"}).status_code == 403
     assert len(said) == 2
+
+
+def told(world: World, receiver: str, state: str, attempts: int, error: str | None) -> None:
+    world.database.run(
+        "WITH row AS (INSERT INTO stanch.audit (actor, action, data) VALUES ('test', 'test', '{}') RETURNING id)"
+        " INSERT INTO stanch.notice (audit_id, type, receiver, body, state, attempts, error, ended_at)"
+        " SELECT id, 'incident.closed', %s, '{}', %s, %s, %s, clock_timestamp() FROM row",
+        (receiver, state, attempts, error),
+    )
+
+
+def test_who_is_told_what_happens_is_named_with_what_became_of_it_and_can_be_sent_a_test(
+    app: App, fresh_world: World
+) -> None:
+    admin = as_person(app, MAX)
+    app.held.ports.configuration.notices.extend(
+        Receiver(name=name, url=f"https://{name}.example/a-secret-path") for name in ("bus", "late", "gone")
+    )
+    app.held.settings.__dict__["apprise_urls"] = SecretStr("json://user:hidden@notices.example")
+    assert "Notices to bus, late, gone, apprise: on" in Read(admin.get("/settings").text).text
+    told(fresh_world, "webhook:bus", "gave_up", 9, "HTTP 500")
+    told(fresh_world, "webhook:bus", "delivered", 1, None)
+    told(fresh_world, "webhook:bus", "waiting", 0, None)
+    told(fresh_world, "webhook:late", "delivered", 1, None)
+    told(fresh_world, "webhook:late", "waiting", 2, "late: <b>HTTP 503")
+    told(fresh_world, "webhook:gone", "gave_up", 9, "gone: HTTP 410")
+    html = admin.get("/settings").text
+    text = re.sub(r"[0-9.]+ s ago", "now", Read(html).text)
+    assert "bus answers, now: took incident.closed" in text
+    assert "late does not work, now: 1 not taken yet, tried again later: late: <b>HTTP 503" in text
+    assert "gone does not work, now: incident.closed was given up: gone: HTTP 410" in text
+    assert "apprise answers" not in text
+    assert 'aria-label="Send a test through notices"' in html
+    assert "a-secret-path" not in html
+    assert "hidden@" not in html
+
+
+def test_nobody_is_told_anything_and_no_test_is_offered_until_somebody_is_named(app: App) -> None:
+    html = as_person(app, MAX).get("/settings").text
+    assert (
+        "Notices: off; a receiver under notices in stanch.yaml, or STANCH_APPRISE_URLS, turns it on" in Read(html).text
+    )
+    assert "test-notices" not in html
 
 
 def test_only_an_admin_sends_a_test(app: App) -> None:

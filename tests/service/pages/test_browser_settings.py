@@ -39,7 +39,10 @@ def settings_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     admin = replace(held.identities, people={"Ada": frozenset({"admin"})})
     assert hooks(held.settings, held.ports.configuration)["grafana"].secrets
-    with Site(replace(held, identities=admin, send_test=answered), store).running() as running:
+    site = Site(replace(held, identities=admin, send_test=answered), store)
+    # Only now: apprise itself is for whoever starts a service.
+    held.settings.__dict__["apprise_urls"] = SecretStr("json://notices.example")
+    with site.running() as running:
         yield running
 
 
@@ -52,6 +55,8 @@ def test_a_test_is_sent_and_answered_beside_its_button(chromium: Browser, settin
     expect(page.locator("#test-alertmanager")).to_contain_text("It works alertmanager: taken in after 0.1 s <i>")
     page.get_by_role("button", name="Send a test through grafana").click()
     expect(page.locator("#test-grafana")).to_contain_text("It does not work")
+    page.get_by_role("button", name="Send a test through notices").click()
+    expect(page.locator("#test-notices")).to_contain_text("It does not work notices: taken in")
     assert page.locator("#test-alertmanager").inner_text() == ("" if not script else
         "It works alertmanager: taken in after 0.1 s <i>")  # fmt: skip
     held.close()
