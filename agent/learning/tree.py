@@ -5,7 +5,9 @@ A candidate is nothing else, so its digest says everything about how it will dec
 
 from __future__ import annotations
 
+import copy
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -96,7 +98,13 @@ def _counts(name: str, text: str) -> Counts:
 
 
 def document(text: str) -> Any:
-    """Raises UnusableSkill."""
+    """A value of the caller's own. Raises UnusableSkill."""
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """One text is looked at many times a round, and YAML is slow."""
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as wrong:
@@ -106,7 +114,7 @@ def document(text: str) -> Any:
 def complexity(tree: Mapping[str, str]) -> int:
     """How much there is to understand: values in the engine's files. Counts are evidence, not structure."""
     return sum(
-        _leaves(document(text)) for path, text in tree.items() if path.endswith((DIAGNOSIS, REMEDIATION, LESSONS))
+        _leaves(_parsed(text)) for path, text in tree.items() if path.endswith((DIAGNOSIS, REMEDIATION, LESSONS))
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lab.evaluator.answers import answered_line
+from lab.evaluator.crew import Crew
 from lab.evaluator.frozen import hashes
 from lab.evaluator.scores import Scores, Source
 from lab.recordings import library
@@ -18,8 +19,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.evaluator", description=__doc__)
     parser.add_argument("--recordings", type=Path, default=None, help="Folder of recordings; the repository's without.")
     parser.add_argument("--exam", action="store_true", help="Open the sealed splits. A loop is never started with it.")
+    parser.add_argument("--processes", type=int, default=1, help="That play side by side; no answer hangs on it.")
     arguments = parser.parse_args()
     scores, folder = _scores(arguments.recordings, exam=arguments.exam)
+    if arguments.processes > 1:
+        scores.crew = Crew(scores, arguments.processes)
     for line in sys.stdin:
         sys.stdout.write(answered_line(scores, lambda: hashes(folder), line) + "\n")
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agent.learning.failures import figure_name
 from agent.learning.gate import ALL, Arm, Tally
@@ -46,6 +46,18 @@ class Source(Protocol):
     def told(self, case: Case, seed: int) -> tuple[str, str]: ...
 
 
+class Crew(Protocol):
+    """Who plays besides this process; lab.evaluator.crew has the real one."""
+
+    def each(self, what: What, arguments: tuple[str, str], wanted: Sequence[int]) -> list[Any]: ...
+
+    def tell(self, what: Literal["load", "forget"], argument: Any) -> None: ...
+
+
+What = Literal["trajectory", "train_difference", "pair", "row"]
+"""What is asked of one incident; everything that is answered is put together from these."""
+
+
 class Refused(ValueError):
     """The question is not answered, and why."""
 
@@ -66,56 +78,90 @@ def seeds(split: str, stream: str, first: int, count: int) -> list[int]:
 
 @dataclass(slots=True)
 class Scores:
-    """sources: by split. exam: whether the sealed splits answer."""
+    """sources: by split. exam: whether the sealed splits answer. crew: who plays along; None: this process alone.
+
+    A skill does on one incident what it does, so what was played is remembered by skill and seed and not by candidate:
+    of two candidates most skills are the same. Fresh incidents come once and are not remembered.
+    """
 
     sources: Mapping[str, Source]
     exam: bool = False
     player: Callable[[Case, Mapping[str, Skill]], Played] = play
     reader: Reader = field(default_factory=Reader)
     candidates: dict[str, Candidate] = field(default_factory=dict)
-    _train: dict[tuple[str, int], tuple[Case, Played]] = field(default_factory=dict)
+    crew: Crew | None = None
+    _window: str = ""
+    _cases: dict[int, Case] = field(default_factory=dict)
+    _train: dict[tuple[int, int], tuple[Skill, Played]] = field(default_factory=dict)
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _rows: dict[tuple[int, str, int], tuple[Skill, dict[str, Any]]] = field(default_factory=dict)
 
     def load(self, tree: Mapping[str, str]) -> str:
         """Identity of the candidate. Raises UnusableSkill."""
         name = identity(tree)
         if name not in self.candidates:
             self.candidates[name] = Candidate(dict(tree), self.reader.skills(tree))
+            if self.crew is not None:
+                self.crew.tell("load", dict(tree))
         return name
+
+    def forget(self, keep: str) -> None:
+        """Drops the candidates but this one: a long run would fill the memory."""
+        self.candidates = {name: one for name, one in self.candidates.items() if name == keep}
+        if self.crew is not None:
+            self.crew.tell("forget", keep)
+
+    def one(self, what: What, arguments: tuple[str, str], seed: int) -> Any:
+        """What a single incident brings. Raises UnusableSkill, Refused."""
+        match what:
+            case "trajectory":
+                return self._trajectory(*arguments, seed)
+            case "train_difference":
+                return self._train_difference(*arguments, seed)
+            case "pair":
+                return self._pair(*arguments, seed)
+            case "row":
+                return self._row(*arguments, seed)
+
+    def _each(self, what: What, arguments: tuple[str, str], wanted: Sequence[int]) -> list[Any]:
+        """In the order of the seeds, whoever plays them."""
+        if self.crew is not None:
+            return self.crew.each(what, arguments, wanted)
+        return [self.one(what, arguments, seed) for seed in wanted]
 
     # --- Train: everything is told -------------------------------------------------------------------------------
 
     def trajectories(self, tree: str, stream: str, count: int) -> list[dict[str, Any]]:
-        return [self._trajectory(tree, seed) for seed in seeds("train", stream, 0, _bounded(count))]
+        return self._each("trajectory", (tree, stream), seeds("train", stream, 0, _bounded(count)))
 
     def train_differences(self, parent: str, child: str, wanted: Sequence[int]) -> dict[str, Any]:
         """Utility gained on each train incident, and which ones it decides otherwise or mends or breaks."""
-        gained, changed, mended, broken = [], [], [], []
-        old, new = self._candidate(parent).skills, self._candidate(child).skills
-        for seed in wanted:
-            case, before = self._on_train(parent, seed)
-            after = before if _same_skill(case, old, new) else self._play(case, child)
-            gained.append(_utility(after) - _utility(before))
-            if _decisions(before) != _decisions(after):
-                changed.append(seed)
-            if _well(after) and not _well(before):
-                mended.append(seed)
-            if _well(before) and not _well(after):
-                broken.append(seed)
-        return {"differences": gained, "changed": changed, "mended": mended, "broken": broken}
+        rows = list(zip(wanted, self._each("train_difference", (parent, child), wanted), strict=True))
+        return {
+            "differences": [gain for _, (gain, _, _) in rows],
+            "changed": [seed for seed, (_, changed, _) in rows if changed],
+            "mended": [seed for seed, (_, _, turned) in rows if turned > 0],
+            "broken": [seed for seed, (_, _, turned) in rows if turned < 0],
+        }
+
+    def _train_difference(self, parent: str, child: str, seed: int) -> tuple[float, bool, int]:
+        """(utility gained, whether anything was decided otherwise, 1 mended or -1 broken)."""
+        (_, before), (_, after) = self._on_train(parent, seed), self._on_train(child, seed)
+        gain = _utility(after) - _utility(before)
+        return gain, _decisions(before) != _decisions(after), int(_well(after)) - int(_well(before))
 
     def _on_train(self, tree: str, seed: int) -> tuple[Case, Played]:
-        if (tree, seed) not in self._train:
-            case = self._source("train").case(seed)
-            self._train[tree, seed] = (case, self._play(case, tree))
-        return self._train[tree, seed]
+        if seed not in self._cases:
+            self._cases[seed] = self._source("train").case(seed)
+        case = self._cases[seed]
+        skill = triaged(case, self._candidate(tree).skills)
+        if (id(skill), seed) not in self._train:
+            self._train[id(skill), seed] = (skill, self._play(case, tree))  # with the skill, so that its id stays its
+        return case, self._train[id(skill), seed][1]
 
-    def forget(self, keep: str) -> None:
-        """Drops what is remembered of other candidates than this one: a long run would fill the memory."""
-        self._train = {key: value for key, value in self._train.items() if key[0] == keep}
-        self.candidates = {name: one for name, one in self.candidates.items() if name == keep}
-
-    def _trajectory(self, tree: str, seed: int) -> dict[str, Any]:
+    def _trajectory(self, tree: str, stream: str, seed: int) -> dict[str, Any]:
+        if stream != self._window:
+            self._window, self._cases, self._train, self._told = stream, {}, {}, {}
         case, played = self._on_train(tree, seed)
         return {
             **self._as_told(seed),
@@ -158,26 +204,24 @@ class Scores:
     # --- Validation: scores alone --------------------------------------------------------------------------------
 
     def compare(self, parent: str, child: str, stream: str, first: int, count: int) -> dict[str, Any]:
-        """Differences of utility, child minus parent, on fresh incidents of validation, and counts a stratum.
-
-        An incident that both sides would take with the very same skill is not played: they cannot differ there.
-        """
-        source = self._source("validation")
-        before, after = self._candidate(parent), self._candidate(child)
+        """Differences of utility, child minus parent, on fresh incidents of validation, and counts a stratum."""
+        wanted = seeds("validation", stream, first, _bounded(count))
         gained: list[float] = []
         tallies: dict[str, Tally] = {}
-        for seed in seeds("validation", stream, first, _bounded(count)):
-            case = source.case(seed)
-            one = Tally(n=1)
-            if _same_skill(case, before.skills, after.skills):
-                gained.append(0.0)
-            else:
-                old, new = self._play(case, parent), self._play(case, child)
-                gained.append(round(_utility(new) - _utility(old), 9))
-                one = Tally(1, 1, _arm(old), _arm(new))
-            for name in (ALL, *case.strata):
-                tallies[name] = tallies.get(name, Tally()).plus(one)
+        for gain, strata, tally in self._each("pair", (parent, child), wanted):
+            gained.append(gain)
+            for name in (ALL, *strata):
+                tallies[name] = tallies.get(name, Tally()).plus(tally)
         return {"differences": gained, "tallies": {name: tally.to_data() for name, tally in sorted(tallies.items())}}
+
+    def _pair(self, parent: str, child: str, seed: int) -> tuple[float, tuple[str, ...], Tally]:
+        """An incident that both sides would take with the very same skill is not played: they cannot differ there."""
+        case = self._source("validation").case(seed)
+        strata = tuple(sorted(case.strata))
+        if _same_skill(case, self._candidate(parent).skills, self._candidate(child).skills):
+            return 0.0, strata, Tally(n=1)
+        old, new = self._play(case, parent), self._play(case, child)
+        return round(_utility(new) - _utility(old), 9), strata, Tally(1, 1, _arm(old), _arm(new))
 
     def canaries(self, tree: str, stream: str) -> dict[str, int]:
         """Incidents whose truth is in none of their answers: how many the candidate names all the same."""
@@ -195,8 +239,7 @@ class Scores:
         """A row an incident of any split, without what was asked and answered. Only where the seal is off."""
         if not self.exam:
             raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
-        source = self._source(split)
-        return [self._row(source.case(seed), tree) for seed in seeds(split, stream, 0, _bounded(count))]
+        return self._each("row", (tree, split), seeds(split, stream, 0, _bounded(count)))
 
     def bounds(self, split: str, stream: str, count: int, constant: str) -> list[dict[str, Any]]:
         """What knowing everything and knowing nothing would have made of the same incidents.
@@ -223,23 +266,12 @@ class Scores:
             )
         return rows
 
-    def _row(self, case: Case, tree: str) -> dict[str, Any]:
-        played = self._play(case, tree)
-        return {
-            "family": case.family,
-            "strata": sorted(case.strata),
-            "mechanism_right": played.mechanism_right,
-            "component_right": played.component_right,
-            "acted": played.acted,
-            "wrong_fix": played.wrong_fix,
-            "harm": played.harm,
-            "abstained": played.abstained,
-            "mitigated": played.mitigated,
-            "mitigate_s": played.mitigate_s,
-            "diagnose_s": played.diagnose_s,
-            "asked": len(played.asked),
-            "utility": _utility(played),
-        }
+    def _row(self, tree: str, split: str, seed: int) -> dict[str, Any]:
+        case = self._source(split).case(seed)
+        skill = triaged(case, self._candidate(tree).skills)
+        if (id(skill), split, seed) not in self._rows:
+            self._rows[id(skill), split, seed] = (skill, _row(case, self._play(case, tree)))
+        return self._rows[id(skill), split, seed][1]
 
     # --- Shared ---------------------------------------------------------------------------------------------------
 
@@ -248,7 +280,7 @@ class Scores:
         skills = self._candidate(tree).skills
         try:
             return self.player(case, skills)
-        except Exception as wrong:
+        except Exception as wrong:  # a task's edge: whatever a candidate makes the brain raise is the candidate's fault
             raise UnusableSkill(f"playing it failed: {type(wrong).__name__}: {wrong}") from wrong
 
     def _candidate(self, name: str) -> Candidate:
@@ -279,6 +311,24 @@ def _utility(played: Played) -> float:
 def _same_skill(case: Case, before: Mapping[str, Skill], after: Mapping[str, Skill]) -> bool:
     one, other = triaged(case, before), triaged(case, after)
     return one is other or one == other
+
+
+def _row(case: Case, played: Played) -> dict[str, Any]:
+    return {
+        "family": case.family,
+        "strata": sorted(case.strata),
+        "mechanism_right": played.mechanism_right,
+        "component_right": played.component_right,
+        "acted": played.acted,
+        "wrong_fix": played.wrong_fix,
+        "harm": played.harm,
+        "abstained": played.abstained,
+        "mitigated": played.mitigated,
+        "mitigate_s": played.mitigate_s,
+        "diagnose_s": played.diagnose_s,
+        "asked": len(played.asked),
+        "utility": _utility(played),
+    }
 
 
 def _decisions(played: Played) -> tuple[Any, ...]:

@@ -17,10 +17,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--placebo", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
     given = parser.parse_args()
     how = "random" if given.placebo else "rules"
     try:
-        for _ in rows_of(given.out, rounds=given.rounds, seed=given.seed, recordings=given.recordings, how=how):
+        for _ in rows_of(
+            given.out,
+            rounds=given.rounds,
+            seed=given.seed,
+            recordings=given.recordings,
+            how=how,
+            processes=given.processes,
+        ):
             pass
     except UnusableInput as error:
         sys.exit(f"{given.out}: {error}")

@@ -171,12 +171,14 @@ class Loop:
         if checked.problems:
             raise UnusableEdit("; ".join(checked.problems))
         child = self._measured({"op": "load", "files": after})["tree"]
-        seen = self._measured(
-            {"op": "train_compare", "parent": state.champion, "child": child, "seeds": [*seeds, *state.golden]}
-        )
-        cited = {int(one.removeprefix("train#")) for one in edit.evidence}
-        if not seen["changed"] or (cited and not cited & set(seen["changed"])):
+        both = {"op": "train_compare", "parent": state.champion, "child": child}
+        played = [*seeds, *state.golden]
+        # The few incidents it is based on first: most edits change nothing there, and the others need not be played.
+        cited = _cited(edit)
+        few = [seed for seed in played if seed in cited] if cited else played
+        if not few or not self._measured({**both, "seeds": few})["changed"]:
             raise UnusableEdit("it changes no decision on the incidents it is based on")
+        seen = self._measured({**both, "seeds": played})
         if len(set(seen["broken"]) & set(state.golden)) > GOLDEN_FLIPS:
             raise UnusableEdit("it breaks incidents again that earlier edits mended")
         gains = seen["differences"][: len(seeds)]
@@ -328,6 +330,14 @@ class Loop:
         if "invalid" in told:
             raise UnusableSkill(str(told["invalid"]))
         return told
+
+
+def _cited(edit: Edit) -> frozenset[int]:
+    """Seeds of the train incidents an edit is based on. Raises UnusableEdit."""
+    try:
+        return frozenset(int(one.removeprefix("train#")) for one in edit.evidence)
+    except ValueError as wrong:
+        raise UnusableEdit("its evidence is no train incident") from wrong
 
 
 def _complexity(tree: Mapping[str, str], paths: tuple[str, ...]) -> int:

@@ -68,9 +68,10 @@ class Asked:
             self._process.wait()
 
 
-def evaluator(recordings: Path | None, *, exam: bool = False) -> Asked:
+def evaluator(recordings: Path | None, *, exam: bool = False, processes: int = 1) -> Asked:
+    """processes: that play side by side; what is answered does not hang on it."""
     place = ["--recordings", str(recordings.resolve())] if recordings else []
-    return Asked("lab.evaluator", [*place, *(["--exam"] if exam else [])])
+    return Asked("lab.evaluator", [*place, "--processes", str(processes), *(["--exam"] if exam else [])])
 
 
 def proposer() -> Asked:

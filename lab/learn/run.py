@@ -24,9 +24,23 @@ def seed_tree() -> Tree:
 
 
 def rows_of(
-    folder: Path, *, rounds: int, seed: int, recordings: Path | None, how: str = "rules", profile: Profile = "explore"
+    folder: Path,
+    *,
+    rounds: int,
+    seed: int,
+    recordings: Path | None,
+    how: str = "rules",
+    profile: Profile = "explore",
+    processes: int = 1,
 ) -> Iterator[Row]:
-    """Each line of the ledger as it is written. Raises lab.learn.journal.UnusableInput."""
+    """Each line of the ledger as it is written. processes: that play incidents side by side; the lines are the same.
+
+    Raises lab.learn.journal.UnusableInput.
+    """
     settings = Settings(seed=seed, profile=profile, how=how)
-    with Journal(folder).locked() as journal, evaluator(recordings) as judge, proposer() as suggest:
+    with (
+        Journal(folder).locked() as journal,
+        evaluator(recordings, processes=processes) as judge,
+        proposer() as suggest,
+    ):
         yield from Loop(journal, judge, suggest, settings, seed_tree(), CATALOGUE, Reader()).run(rounds)

@@ -56,12 +56,13 @@ def learn(
     context.obj = out
     if context.invoked_subcommand is not None:
         return
+    from lab.evaluator.crew import processors
     from lab.learn.run import rows_of
 
     journal = _journal(out)
     how, strictly = "random" if placebo else "rules", profile == "strict"
     told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings, how=how,
-                   profile="strict" if strictly else "explore")  # fmt: skip
+                   profile="strict" if strictly else "explore", processes=processors())  # fmt: skip
     for row in told:
         _say(row, rounds)
         if json_:
