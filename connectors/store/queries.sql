@@ -271,7 +271,7 @@ WHERE p.target = %(target)s AND e.started_at > clock_timestamp() - make_interval
 INSERT INTO stanch.change (service, version, summary, at) VALUES (%(service)s, %(version)s, %(summary)s, %(at)s)
 
 -- name: changes_between
-SELECT service, version, summary, at FROM stanch.change
+SELECT id, service, version, summary, at FROM stanch.change
 WHERE at BETWEEN %(start)s AND %(end)s ORDER BY at
 
 -- name: save_postmortem

@@ -137,8 +137,12 @@ def _expected(advice: Mapping[str, Any]) -> Fact:
     before, after = advice.get("cost_before"), advice.get("cost_after")
     if before is None or after is None:
         return Fact("Expect", "how much it helps was not estimated")
-    how = "measured by HypoPG on the target" if advice.get("validated") else "an estimate, not validated on the target"
-    return Fact("Expect", f"plan cost {number(before)} to {number(after)}, {how}")
+    how = (
+        "asked of the target with the index only pretended (HypoPG)"
+        if advice.get("validated")
+        else "reckoned from statistics, not asked of the target"
+    )
+    return Fact("Expect", f"plan cost {number(before)} to {number(after)}: the planner's estimate, {how}; not a time")
 
 
 def _cost(proposal: Mapping[str, Any], world: Mapping[str, Any], advice: Mapping[str, Any]) -> Fact:

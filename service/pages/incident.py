@@ -253,7 +253,7 @@ def told(whole: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The timeline in order of time: what Stanch noted, what was changed, and when the impact began."""
     lines = [{**one, "kind": "noted"} for one in whole["timeline"]]
     lines += [
-        {"kind": "changed", "at": one["at"], "service": one["service"], "version": one["version"],
+        {"kind": "changed", "id": one["id"], "at": one["at"], "service": one["service"], "version": one["version"],
          "note": one["summary"]}
         for one in whole["changes"]
     ]  # fmt: skip

@@ -182,5 +182,9 @@ def csv_file(name: str, rows: list[dict[str, Any]]) -> Response:
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
+_FORMULA = re.compile(r"(?:^(?=[\t\r\n])|(?<![^;])(?=[=+\-@\uff1d\uff0b\uff0d\uff20]))")
+"""Where a cell begins that would be reckoned: some spreadsheets also part cells at semicolons, and know wide signs."""
+
+
 def cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value

@@ -104,6 +104,7 @@ def _line(skill: Skill, champion: Version | None, counts: list[Row], used: list[
         "sha256": champion.sha256 if champion else skill.pins.get(skill.name, digest({})),
         "source": _SOURCES[champion.source] if champion else "came with Stanch",
         "used": sum(row["n"] for row in used if row["skill"] == skill.name),
+        "fixes": bool(skill.remediations),
         "tried": tried,
         "verified": verified,
         "share": verified / tried if tried >= UNTESTED else None,

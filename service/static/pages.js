@@ -32,7 +32,8 @@
   const showTimes = (from) => {
     for (const node of all("time[data-as]", from)) {
       const date = new Date(node.dateTime);
-      node.textContent = (node.dataset.as === "full" ? day(date, local) + ", " : "") + clock(date, local);
+      const shown = { date: [day], full: [day, clock] }[node.dataset.as] ?? [clock];
+      node.textContent = shown.map((part) => part(date, local)).join(", ");
     }
     for (const node of all("[data-zone-name]", from)) node.textContent = local ? offset(new Date()) : "UTC";
   };

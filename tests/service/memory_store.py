@@ -157,7 +157,8 @@ class MemoryTransaction:
         return [{**row, "state": states.get(row["id"])} for row in rows]
 
     def _changes_between(self, start: datetime, end: datetime) -> list[Row]:
-        return [row for row in self.tables["change"] if start <= row["at"] <= end]
+        rows = [{"id": number, **row} for number, row in enumerate(self.tables["change"], 1)]
+        return [row for row in rows if start <= row["at"] <= end]
 
     def _cases_near(
         self, incident: int, alertname: str, service: str | None, cause: str | None, limit: int
@@ -176,6 +177,10 @@ class MemoryTransaction:
 
     def _incident_times(self, limit: int, **window: Any) -> list[Row]:
         rows = [self._timed(row) for row in self._opened(**window)]
+        return sorted(rows, key=lambda row: -row["id"])[:limit]
+
+    def _ttr_rows(self, since: datetime, service: str | None, severity: str | None, limit: int) -> list[Row]:
+        rows = self._opened(since, self.at + timedelta(days=1), service, severity)
         return sorted(rows, key=lambda row: -row["id"])[:limit]
 
     def _timed(self, row: Row) -> Row:
