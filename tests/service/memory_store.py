@@ -248,7 +248,7 @@ class MemoryTransaction:
         return []
 
     def _target_access(self) -> list[Row]:
-        return []
+        return self.tables["target_access"]
 
     def _api_tokens_of(self, person: str) -> list[Row]:
         return self._of("api_token", person=person)
@@ -286,7 +286,7 @@ class MemoryTransaction:
         return self.tables["quarantined"][:limit]
 
     def _integrations(self) -> list[Row]:
-        return []
+        return self.tables["integration"]
 
     def _last_notices(self, receivers: list[str]) -> list[Row]:
         nothing = {"type": None, "state": None, "error": None, "age_s": None, "failing": 0, "why": None,
@@ -299,7 +299,8 @@ class MemoryTransaction:
 
 TABLES = ("incident", "evidence", "proposal", "approval", "decision", "permit", "execution", "alert", "audit", "step",
           "postmortem", "postmortem_edit", "control", "quarantined", "process", "change", "skill_count",
-          "api_token", "past_case", "lesson", "skill_version", "skill_promotion")  # fmt: skip
+          "api_token", "past_case", "lesson", "skill_version", "skill_promotion",
+          "integration", "target_access")  # fmt: skip
 
 
 @dataclass

@@ -314,50 +314,6 @@ def test_the_graph_is_text_and_stands_beside_its_list(site: Site, page: Page) ->
     expect(page.locator("ol.path li").first).to_contain_text("orders-db")
 
 
-HOSTILE = (
-    "<img src=https://evil.example/x onerror=window.hacked=1>",
-    "</script><script>window.hacked=1</script>",
-    "javascript:window.hacked=1",
-    '" autofocus onfocus="window.hacked=1" x="',
-    "\u202egnp.exe\u2066 \U0001f4a5" * 20,
-    "A" * 100_000,
-)
-
-
-def _spoil(store: MemoryStore, text: str) -> None:
-    """Whatever comes from outside says this."""
-    row, alert = store.tables["incident"][0], store.tables["alert"][0]
-    row.update(service=text, title=text, severity=text, labels={"alertname": text, text: text})
-    row["working"]["conclusion"].update(cause="something_else", title=text)
-    alert.update(labels={"alertname": text, text: text}, annotations={"summary": text, text: text}, generator_url=text)
-    for one in (*store.tables["evidence"], *store.tables["change"]):
-        one["summary"] = text
-    for one in store.tables["audit"]:
-        one["data"]["note"], one["actor"] = text, text
-    store.tables["postmortem_edit"][0]["body"] = (
-        f"{text[:20_000]}\n\n[a]({text[:5_000]}) ![b](https://evil.example/y) <b onclick=x>"
-    )
-    store.tables["change"][0]["service"] = text
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_what_comes_from_outside_does_nothing(text: str, site: Site, page: Page) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-    store = story("resolved")
-    store.add("change", service="orders", version="881", summary="", at=store.at.replace(minute=4))
-    store.add("postmortem_edit", incident_id=1, revision=1, person="Ada", body="", at=store.at)
-    _spoil(store, text)
-    site.show(store)
-    for path in ("/", "/i/INC-1", "/i/INC-1/postmortem", "/audit"):
-        page.goto(site.url + path)
-        assert page.evaluate("window.hacked") is None
-        assert page.locator("img").count() == 0
-        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-    assert {url for url in asked if not url.startswith((site.url, "data:"))} == set()
-
-
 def test_a_second_tab_that_comes_too_late_is_told_what_changed(site: Site, reader: BrowserContext, page: Page) -> None:
     store = site.show(story("awaiting_approval"))
     late = reader.new_page()
