@@ -23,11 +23,19 @@ _MODES = {mode.spelling: mode for mode in Mode}
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """code stands before the text in a fixed-width face, whole; empty: not there."""
+    """code stands before the text in a fixed-width face, whole; empty: not there. copies: what a copy of it is called;
+    empty: nobody needs one.
+    """
 
     label: str
     text: str
     code: str = ""
+    copies: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether what is shown is, byte for byte, what there is."""
+        return not hides(self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +191,7 @@ def _way_back(proposal: Mapping[str, Any]) -> Fact:
     by_itself = (
         "by itself if the signal gets worse" if proposal["verification"]["rollback_on_regression"] else "by hand"
     )
-    return Fact("Way back", f"({by_itself})", proposal["rollback"])
+    return Fact("Way back", f"({by_itself})", proposal["rollback"], "the way back")
 
 
 def _recovered(rule: Mapping[str, Any]) -> Fact:
@@ -193,6 +201,7 @@ def _recovered(rule: Mapping[str, Any]) -> Fact:
         "Counts as recovered",
         f"stays false for {span(rule['window_s'])}, within {span(rule['deadline_s'])} after the run",
         rule["expr"],
+        "the alert's expression",
     )
 
 

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.service.pages.site import CODE
-from tests.service.pages_examples import story
+from tests.service.pages_examples import EXPR, story
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -265,6 +265,10 @@ def test_the_command_is_copied_byte_for_byte(chromium: Browser, site: Site) -> N
     page.keyboard.press("c")
     expect(page.locator("[data-copy='#command']")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == command
+    page.get_by_role("button", name="Copy the way back").click()
+    assert page.evaluate("navigator.clipboard.readText()") == store.tables["proposal"][0]["rollback"]
+    page.get_by_role("button", name="Copy the alert's expression").click()
+    assert page.evaluate("navigator.clipboard.readText()") == EXPR
     held.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 
+MAY_COME_BACK = threading.Event()
+MAY_COME_BACK.set()
+
+
 def answered(_settings: Settings, name: str) -> tuple[bool, str]:
+    MAY_COME_BACK.wait(20)
     return name == "alertmanager", f"{name}: taken in after 0.1 s <i>"
 
 
@@ -60,6 +66,23 @@ def test_a_test_is_sent_and_answered_beside_its_button(chromium: Browser, settin
     assert page.locator("#test-alertmanager").inner_text() == ("" if not script else
         "It works alertmanager: taken in after 0.1 s <i>")  # fmt: skip
     held.close()
+
+
+def test_while_a_test_is_on_its_way_the_page_says_so(chromium: Browser, settings_site: Site) -> None:
+    page = chromium.new_page()
+    page.goto(settings_site.login("/settings"))
+    row = page.locator("form.send", has=page.get_by_role("button", name="Send a test through alertmanager"))
+    expect(row.locator(".sending")).to_be_hidden()
+    MAY_COME_BACK.clear()
+    try:
+        row.locator("button").click()
+        expect(row.locator(".sending")).to_be_visible()
+        expect(row.locator("button")).to_be_disabled()
+    finally:
+        MAY_COME_BACK.set()
+    expect(page.locator("#test-alertmanager")).to_contain_text("It works")
+    expect(row.locator(".sending")).to_be_hidden()
+    page.close()
 
 
 def test_an_admins_settings_are_accessible_in_both_schemes_and_fit_a_phone(
