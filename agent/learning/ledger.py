@@ -158,13 +158,13 @@ def _after_confirmation(state: State, row: Row) -> State:
         case "confirmed":
             return replace(after, confirmed=state.champion, strict_passed=state.strict_passed + 1, quiet=0)
         case "rolled_back":
-            safe = _kept_before(state, state.confirmed)
+            safe = kept_in(state, state.confirmed)
             return replace(after, champion=state.confirmed, kept=safe, quiet=0, golden=())
         case _:
             return replace(after, quiet=state.quiet + 1)
 
 
-def _kept_before(state: State, candidate: str) -> tuple[Kept, ...]:
+def kept_in(state: State, candidate: str) -> tuple[Kept, ...]:
     """The edits that a confirmed candidate consists of."""
     for place, one in enumerate(state.kept):
         if one.before == candidate:

@@ -15,11 +15,15 @@ DRAWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """estimate: on the incidents as they are; low and high: the middle 95 % of the draws."""
+    """estimate: on the incidents as they are; low and high: the middle 95 % of the draws. not_above, not_below: share
+    of the draws that is not above, not below zero, never quite none: one-sided p-values.
+    """
 
     estimate: float
     low: float
     high: float
+    not_above: float
+    not_below: float
 
 
 def resampled(families: Sequence[str], rng: np.random.Generator, *, draws: int = DRAWS) -> np.ndarray:
@@ -56,4 +60,14 @@ def _of_drawn_runs(after: np.ndarray, weights: np.ndarray, rng: np.random.Genera
 
 def _interval(estimate: float, found: np.ndarray) -> Interval:
     low, high = np.quantile(found, (0.025, 0.975))
-    return Interval(estimate, float(low), float(high))
+    above, below = ((int(count) + 1) / (len(found) + 1) for count in ((found <= 0).sum(), (found >= 0).sum()))
+    return Interval(estimate, float(low), float(high), above, below)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted by Holm's step-down (1979): each may be read as if it were the only one."""
+    adjusted, worst = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
+        worst = max(worst, min(1.0, p_values[place] * (len(p_values) - rank)))
+        adjusted[place] = worst
+    return adjusted

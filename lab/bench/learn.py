@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import subprocess
@@ -15,19 +16,37 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from agent.learning.apply import apply
 from agent.learning.catalogue import CATALOGUE
 from agent.learning.e_process import EProcess
-from agent.learning.edits import Edit, UnusableEdit
-from agent.learning.failures import Trajectory
-from agent.learning.ledger import State, fold, read
-from agent.learning.preregistration import Unregistered, registered, wording
-from agent.learning.snapshot import snapshot
-from agent.learning.static_checks import check
-from agent.learning.tree import Reader, identity
-from agent.runbook.skill import UnusableSkill
-from lab.bench.intervals import difference, reduction, resampled
-from lab.evaluator.scores import seeds as train_seeds
+from agent.learning.ledger import State, fold, kept_in, read
+from agent.learning.preregistration import Unregistered, registered
+from agent.learning.tree import identity
+from lab.bench.intervals import resampled
+from lab.bench.learn_baselines import (
+    MINIBATCH,
+    TUNING,
+    counts_only,
+    greedy,
+    hand_edits,
+    hand_tuned,
+    tuning_rows,
+    window,
+)
+from lab.bench.learn_tables import (
+    HAND,
+    LOOP,
+    PLACEBO,
+    SHIPPED,
+    Row,
+    Rows,
+    arm_rows,
+    mean,
+    reductions,
+    strata,
+    superiority,
+)
+from lab.evaluator.crew import processors
+from lab.learn.decisions import without
 from lab.learn.journal import Journal, UnusableInput
 from lab.learn.processes import ROOT, evaluator, proposer
 from lab.learn.run import seed_tree
@@ -39,18 +58,14 @@ if TYPE_CHECKING:
 
 REGISTRATION = ROOT / "docs" / "preregistration" / "learning.json"
 CURVE_EVERY = 20
-WINDOW = 120
-MINIBATCH = 3
 AA_RUNS, AA_PAIRS, AA_INCIDENTS = 2000, 300, 1000
 SPLITS = ("test", "unseen")
-
-Row = dict[str, Any]
-Rows = list[Row]
 
 
 @click.command(
     "learn",
-    epilog="\b\nExamples:\n  stanch bench learn --json > learn.jsonl\n  stanch bench learn --minutes 30 --out runs",
+    epilog="\b\nExamples:\n  stanch bench learn --json > learn.jsonl\n  stanch bench learn --minutes 30 --out runs\n"
+    "  stanch bench learn --tuning",
 )
 @click.option("--seeds", default=5, show_default=True, help="Loops, seeds 1 to N.")
 @click.option("--rounds", default=120, show_default=True)
@@ -60,21 +75,33 @@ Rows = list[Row]
 @click.option("--workers", default=2, show_default=True, help="Loops side by side.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where loops are kept and resumed.")
 @click.option("--recordings", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--tuning", is_flag=True, help="Only show the train incidents that lab/bench/hand_tuned.json is made from."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines instead of words.")
 def learn(
-    seeds: int, rounds: int, minutes: float, workers: int, out: Path | None, recordings: Path | None, *, as_json: bool
-) -> None:
+    seeds: int, rounds: int, minutes: float, workers: int, out: Path | None, recordings: Path | None, *, tuning: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Run the loops, then open the sealed families once and compare. Progress on stderr."""
+    if tuning:
+        with evaluator(recordings, processes=processors()) as judge:
+            _print(tuning_rows(judge, seed_tree()), as_json=as_json)
+        return
     try:
         plan = registered(json.loads(REGISTRATION.read_bytes()))
     except (OSError, ValueError) as error:
         kind = "cannot be used" if isinstance(error, Unregistered) else "cannot be read"
         raise UnusableInput(f"{REGISTRATION.relative_to(ROOT)} {kind}: {error}") from error
+    hand_tuned(seed_tree(), hand_edits())  # better refused now than after the loops
     folder = out or Path("learning-bench")
     ends = time.monotonic() + minutes * 60 if minutes else None
     _loops(folder, seeds, rounds, recordings, workers, ends)
-    bench = Bench(folder, seeds, rounds, recordings, plan)
-    for row in bench.rows():
+    _print(Bench(folder, seeds, rounds, recordings, plan).rows(), as_json=as_json)
+
+
+def _print(rows: Iterator[Row], *, as_json: bool) -> None:
+    for row in rows:
         click.echo(json.dumps(row, allow_nan=False) if as_json else _words(row))
 
 
@@ -86,11 +113,15 @@ def _loops(folder: Path, seeds: int, rounds: int, recordings: Path | None, worke
     waiting = [(f"loop-{seed}", seed, False) for seed in range(1, seeds + 1)]
     waiting.insert(min(2, len(waiting)), ("placebo-1", 1, True))
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+    processes = max(1, processors() // workers)
     while waiting or running:
         late = ends is not None and time.monotonic() > ends
         while waiting and len(running) < workers and not late:
             name, seed, placebo = waiting.pop(0)
-            running[name] = (_start(folder / name, seed, rounds, recordings, placebo=placebo), time.monotonic())
+            running[name] = (
+                _start(folder / name, seed, rounds, recordings, processes, placebo=placebo),
+                time.monotonic(),
+            )
         for name, (process, began) in list(running.items()):
             if late and process.poll() is None:
                 process.terminate()
@@ -105,9 +136,11 @@ def _loops(folder: Path, seeds: int, rounds: int, recordings: Path | None, worke
         time.sleep(0.5)
 
 
-def _start(out: Path, seed: int, rounds: int, recordings: Path | None, *, placebo: bool) -> subprocess.Popen[bytes]:
+def _start(
+    out: Path, seed: int, rounds: int, recordings: Path | None, processes: int, *, placebo: bool
+) -> subprocess.Popen[bytes]:
     place = ["--recordings", str(recordings.resolve())] if recordings else []
-    how = ["--placebo"] if placebo else []
+    how = ["--processes", str(processes), *(["--placebo"] if placebo else [])]
     out.mkdir(parents=True, exist_ok=True)
     command = ["--rounds", str(rounds), "--seed", str(seed), "--out", str(out.resolve()), *place, *how]
     return subprocess.Popen([sys.executable, "-m", "lab.learn", *command], cwd=ROOT)
@@ -132,6 +165,7 @@ class Bench:
     plan: Mapping[str, Any]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20261122))
     trees: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    ledgers: dict[str, tuple[Row, ...]] = field(default_factory=dict)
 
     def rows(self) -> Iterator[Row]:
         states = {seed: _state(self.folder / f"loop-{seed}") for seed in range(1, self.seeds + 1)}
@@ -140,10 +174,11 @@ class Bench:
         yield {
             "kind": "run", "seeds_done": done, "rounds": self.rounds, "registered": complete,
             "registration": self.plan["name"], "incidents": dict(self.plan["incidents"]),
+            "hand_tuned": hashlib.sha256(TUNING.read_bytes()).hexdigest(),
         }  # fmt: skip
         for seed, state in states.items():
             yield self._loop_row(seed, state)
-        with evaluator(self.recordings, exam=True) as judge, proposer() as suggest:
+        with evaluator(self.recordings, exam=True, processes=processors()) as judge, proposer() as suggest:
             yield {"kind": "frozen", **judge({"op": "frozen"})}
             yield from self._examined(judge, suggest, done, complete=complete)
 
@@ -151,29 +186,40 @@ class Bench:
         return list(done) == list(self.plan["seeds"]) and self.rounds == self.plan["rounds"]
 
     def _examined(self, judge: Asked, suggest: Asked, done: Sequence[int], *, complete: bool) -> Iterator[Row]:
-        seed = seed_tree()
-        arms: dict[str, list[str]] = {"B0 shipped skills": [self._known(seed)]}
-        arms["loop"] = [self._champion(f"loop-{number}") for number in done]
-        _progress("baselines")
-        arms["B2 counts only"] = [self._known(self._counts_only(judge, seed))]
-        arms[f"B3 greedy, minibatch {MINIBATCH}"] = [self._known(self._greedy(judge, suggest, seed))]
-        if _state(self.folder / "placebo-1").rounds >= self.rounds:
-            arms["B4 placebo"] = [self._champion("placebo-1")]
+        arms = self._arms(judge, suggest, done)
         for split in SPLITS:
             _progress(f"{split}: {sum(map(len, arms.values()))} candidates")
             results = {
                 name: [self._exam(judge, tree, split) for tree in trees] for name, trees in arms.items() if trees
             }
-            yield from self._arm_rows(split, results)
+            results["B5 case retrieval"] = [self._retrieved(judge, split)]
+            yield from arm_rows(split, results)
             yield from self._bounds(judge, split)
             if done:
-                yield from self._headline(split, results, complete=complete)
-                yield from self._strata(split, results)
+                weights = resampled([row["family"] for row in results[SHIPPED][0]], self.rng)
+                yield from reductions(split, results, weights, self.rng, self.plan, complete=complete)
+                yield from superiority(split, results, weights, self.rng, self.plan)
+                yield from strata(split, results)
         if done:
             yield from self._curve(judge, done)
-            yield from self._operators(done)
+            yield from self._operators(judge, done)
             yield from self._winner(judge, done)
-        yield self._aa(judge, arms["B0 shipped skills"][0])
+        yield self._aa(judge, arms[SHIPPED][0])
+
+    def _arms(self, judge: Asked, suggest: Asked, done: Sequence[int]) -> dict[str, list[str]]:
+        """Candidates by arm, one a run."""
+        seed = seed_tree()
+        arms: dict[str, list[str]] = {SHIPPED: [self._known(seed)]}
+        arms[LOOP] = [self._champion(f"loop-{number}") for number in done]
+        _progress("baselines")
+        arms[HAND] = [self._known(hand_tuned(seed, hand_edits()))]
+        arms["B2 counts only"] = [self._known(counts_only(judge, seed))]
+        tree, kept = greedy(judge, suggest, seed, self.rounds)
+        _progress(f"greedy kept {kept} of {self.rounds}")
+        arms[f"B3 greedy, minibatch {MINIBATCH}"] = [self._known(tree)]
+        if _state(self.folder / "placebo-1").rounds >= self.rounds:
+            arms[PLACEBO] = [self._champion("placebo-1")]
+        return arms
 
     def _known(self, tree: Mapping[str, str]) -> str:
         name = identity(tree)
@@ -183,9 +229,14 @@ class Bench:
     def _champion(self, loop: str, rounds: int | None = None) -> str:
         """The last confirmed candidate of a run, or as it was after so many rounds."""
         journal = Journal(self.folder / loop)
-        rows = journal.rows()
-        state = fold(row for row in rows if rounds is None or (row.get("round") or 0) <= rounds)
+        state = fold(row for row in self._ledger(loop) if rounds is None or (row.get("round") or 0) <= rounds)
         return self._known(journal.tree(state.confirmed))
+
+    def _ledger(self, loop: str) -> tuple[Row, ...]:
+        """Read and checked once: it does not change any more."""
+        if loop not in self.ledgers:
+            self.ledgers[loop] = Journal(self.folder / loop).rows()
+        return self.ledgers[loop]
 
     def _exam(self, judge: Asked, tree: str, split: str) -> Rows:
         count = int(self.plan["incidents"][split])
@@ -193,55 +244,11 @@ class Bench:
         rows: Rows = judge({"op": "examine", "tree": tree, "split": split, "stream": "exam", "count": count})["rows"]
         return rows
 
-    # --- Baselines -----------------------------------------------------------------------------------------------
-
-    def _window(self, judge: Asked, tree: Mapping[str, str]) -> Rows:
-        judge({"op": "load", "files": dict(tree)})
-        request = {"op": "train", "tree": identity(tree), "stream": "1|window|0", "count": WINDOW}
-        told: Rows = judge(request)["trajectories"]
-        return told
-
-    def _counts_only(self, judge: Asked, tree: Mapping[str, str]) -> Mapping[str, str]:
-        """Every verified train incident counted, nothing else changed, nothing gated."""
-        told = [Trajectory.from_data(row) for row in self._window(judge, tree)]
-        edit = snapshot(tree, Reader().skills(tree), told, 1)
-        return tree if edit is None else apply(edit, tree)
-
-    def _greedy(self, judge: Asked, suggest: Asked, seed: Mapping[str, str]) -> Mapping[str, str]:
-        """The usual way: keep what did better on three train incidents, the same three for both."""
-        tree, reader, kept = dict(seed), Reader(), 0
-        for number in range(1, self.rounds + 1):
-            judge({"op": "forget", "keep": identity(tree)})
-            told = self._window(judge, tree)
-            edits = suggest(
-                {
-                    "tree": tree, "trajectories": told, "record": {}, "catalogue": list(CATALOGUE), "round": number,
-                    "seed": 1, "how": "rules", "tiers": ["T1"],
-                }
-            )["edits"]  # fmt: skip
-            few = train_seeds("train", f"greedy|{number}", 0, MINIBATCH)
-            child = self._better(judge, reader, tree, [Edit.from_data(one) for one, _ in edits[:1]], few)
-            kept += child is not None
-            tree = child or tree
-        _progress(f"greedy kept {kept} of {self.rounds}")
-        return tree
-
-    @staticmethod
-    def _better(
-        judge: Asked, reader: Reader, tree: dict[str, str], edits: Sequence[Edit], few: Sequence[int]
-    ) -> dict[str, str] | None:
-        for edit in edits:
-            try:
-                after = apply(edit, tree)
-                if check(edit, tree, after, reader=reader, catalogue=CATALOGUE).problems:
-                    continue
-            except (UnusableEdit, UnusableSkill):
-                continue
-            loaded = judge({"op": "load", "files": after})
-            request = {"op": "train_compare", "parent": identity(tree), "child": identity(after), "seeds": list(few)}
-            if "invalid" not in loaded and sum(judge(request).get("differences", [0.0])) > 0:
-                return after
-        return None
+    def _retrieved(self, judge: Asked, split: str) -> Rows:
+        wanted = self.plan["incidents"]
+        request = {"op": "retrieve", "split": split, "stream": "exam", "count": int(wanted[split])}
+        rows: Rows = judge({**request, "library": int(wanted["remembered"])})["rows"]
+        return rows
 
     # --- Rows ----------------------------------------------------------------------------------------------------
 
@@ -257,75 +264,16 @@ class Bench:
             "confirmations": dict(Counter(row["status"] for row in rows if row["kind"] == "confirm")),
         }  # fmt: skip
 
-    def _arm_rows(self, split: str, results: Mapping[str, list[Rows]]) -> Iterator[Row]:
-        for name, runs in results.items():
-            every = [row for run in runs for row in run]
-            benign = [row for row in every if "benign" in row["strata"]]
-            acted = [row for row in every if row["acted"]]
-            yield {
-                "kind": "arm", "split": split, "arm": name, "runs": len(runs), "incidents": len(runs[0]),
-                "families": len({row["family"] for row in runs[0]}),
-                "mean_mitigate_s": _mean(every, "mitigate_s"),
-                "median_mitigate_s": round(statistics.median(row["mitigate_s"] for row in every), 1),
-                "mechanism_right": _mean(every, "mechanism_right"),
-                "component_right": _mean(every, "component_right"),
-                "wrong_fixes_of_fixes": round(sum(r["wrong_fix"] for r in acted) / len(acted), 4) if acted else None,
-                "wrong_fix": _mean(every, "wrong_fix"), "harm": _mean(every, "harm"),
-                "acted_on_benign": sum(row["acted"] for row in benign), "benign": len(benign),
-                "abstained": _mean(every, "abstained"), "asked": _mean(every, "asked"),
-                "utility": _mean(every, "utility"),
-            }  # fmt: skip
-
     def _bounds(self, judge: Asked, split: str) -> Iterator[Row]:
-        told = self._window(judge, seed_tree())
+        told = window(judge, seed_tree())
         usual = Counter(row["mechanism"] for row in told).most_common(1)[0][0]
         count = int(self.plan["incidents"][split])
         rows = judge({"op": "bounds", "split": split, "stream": "exam", "count": count, "constant": usual})["rows"]
         yield {
             "kind": "bound", "split": split, "arm": "B6 constant", "says": usual,
-            "mean_mitigate_s": _mean(rows, "constant_s"), "mechanism_right": _mean(rows, "constant_right"),
+            "mean_mitigate_s": mean(rows, "constant_s"), "mechanism_right": mean(rows, "constant_right"),
         }  # fmt: skip
-        yield {"kind": "bound", "split": split, "arm": "B7 oracle", "mean_mitigate_s": _mean(rows, "oracle_s")}
-
-    def _headline(self, split: str, results: Mapping[str, list[Rows]], *, complete: bool) -> Iterator[Row]:
-        (before,) = results["B0 shipped skills"]
-        weights = resampled([row["family"] for row in before], self.rng)
-        for name, runs in results.items():
-            if name == "B0 shipped skills":
-                continue
-            gained = reduction(_values([before], "mitigate_s")[0], _values(runs, "mitigate_s"), weights, self.rng)
-            worse = {
-                key: difference(_values([before], key)[0], _values(runs, key), weights, self.rng)
-                for key in ("mechanism_right", "wrong_fix", "harm")
-            }
-            margin = -float(self.plan["constants"]["accuracy_margin"])
-            gates = (
-                worse["harm"].estimate <= 0
-                and worse["mechanism_right"].low >= margin
-                and (worse["wrong_fix"].estimate <= 0)
-            )
-            yield {
-                "kind": "reduction", "split": split, "arm": name,
-                "reduction": round(gained.estimate, 4), "low": round(gained.low, 4), "high": round(gained.high, 4),
-                **{f"{key}_change": [round(one.estimate, 4), round(one.low, 4), round(one.high, 4)]
-                   for key, one in worse.items()},
-                "gates_hold": gates,
-                "wording": wording(gained.estimate, gained.low, gates_hold=gates,
-                                   complete=complete and name == "loop" and split == "test"),
-            }  # fmt: skip
-
-    def _strata(self, split: str, results: Mapping[str, list[Rows]]) -> Iterator[Row]:
-        (before,) = results["B0 shipped skills"]
-        for name in sorted({stratum for row in before for stratum in row["strata"]}):
-            old = [row for row in before if name in row["strata"]]
-            new = [row for run in results["loop"] for row in run if name in row["strata"]]
-            yield {
-                "kind": "stratum", "split": split, "stratum": name, "incidents": len(old),
-                "mean_mitigate_s": [_mean(old, "mitigate_s"), _mean(new, "mitigate_s")],
-                "mechanism_right": [_mean(old, "mechanism_right"), _mean(new, "mechanism_right")],
-                "wrong_fix": [_mean(old, "wrong_fix"), _mean(new, "wrong_fix")],
-                "harm": [_mean(old, "harm"), _mean(new, "harm")],
-            }  # fmt: skip
+        yield {"kind": "bound", "split": split, "arm": "B7 oracle", "mean_mitigate_s": mean(rows, "oracle_s")}
 
     def _curve(self, judge: Asked, done: Sequence[int]) -> Iterator[Row]:
         """Of the stored candidates, after the run: nothing of it was seen by a loop."""
@@ -335,25 +283,45 @@ class Bench:
             for seed in done:
                 tree = self._champion(f"loop-{seed}", rounds)
                 if tree not in known:
-                    known[tree] = _mean(self._exam(judge, tree, "test"), "mitigate_s")
+                    known[tree] = mean(self._exam(judge, tree, "test"), "mitigate_s")
                 values.append(known[tree])
             yield {"kind": "curve", "rounds": rounds, "mean_mitigate_s": round(statistics.mean(values), 1),
                    "by_seed": [round(value, 1) for value in values]}  # fmt: skip
 
-    def _operators(self, done: Sequence[int]) -> Iterator[Row]:
-        gains: dict[str, list[float]] = {}
+    def _operators(self, judge: Asked, done: Sequence[int]) -> Iterator[Row]:
+        """What each operator's kept edits brought: as the gate saw it, and on test by leaving one edit out at a time.
+
+        test_gain_s: seconds to mitigate that come back without them, summed over edits and loops; None where a later
+        edit was built on each of them.
+        """
+        seen: dict[str, list[float]] = {}
+        left_out: dict[str, list[float]] = {}
         for seed in done:
-            for one in _state(self.folder / f"loop-{seed}").kept:
-                gains.setdefault(one.edit["op"], []).append(one.mean)
-        for op, values in sorted(gains.items(), key=lambda item: -sum(item[1])):
-            yield {"kind": "operator", "op": op, "kept": len(values), "validation_gain": round(sum(values), 4)}
+            journal = Journal(self.folder / f"loop-{seed}")
+            state = fold(self._ledger(f"loop-{seed}"))
+            kept = kept_in(state, state.confirmed)
+            whole = mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "mitigate_s") if kept else 0.0
+            for place, one in enumerate(kept):
+                seen.setdefault(one.edit["op"], []).append(one.mean)
+                try:
+                    tree = self._known(without(journal, kept, place, catalogue=CATALOGUE))
+                except UnusableInput:
+                    continue
+                lost = mean(self._exam(judge, tree, "test"), "mitigate_s") - whole
+                left_out.setdefault(one.edit["op"], []).append(lost)
+        for op, values in sorted(seen.items(), key=lambda item: (-sum(left_out.get(item[0], ())), item[0])):
+            gains = left_out.get(op)
+            yield {
+                "kind": "operator", "op": op, "kept": len(values), "validation_gain": round(sum(values), 4),
+                "left_out": len(gains or ()), "test_gain_s": None if gains is None else round(sum(gains), 1),
+            }  # fmt: skip
 
     def _winner(self, judge: Asked, done: Sequence[int]) -> Iterator[Row]:
         """What the gate measured when it kept, against what the sealed families show."""
-        before = _mean(self._exam(judge, self._known(seed_tree()), "test"), "utility")
+        before = mean(self._exam(judge, self._known(seed_tree()), "test"), "utility")
         for seed in done:
-            state = _state(self.folder / f"loop-{seed}")
-            test = _mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "utility") - before
+            state = fold(self._ledger(f"loop-{seed}"))
+            test = mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "utility") - before
             seen = sum(one.mean for one in state.kept)
             yield {
                 "kind": "winners_curse", "seed": seed,
@@ -375,14 +343,6 @@ class Bench:
                     kept += 1
                     break
         return {"kind": "a/a", "runs": runs, "pairs": AA_PAIRS, "alpha": alpha, "type_1_error": kept / runs}
-
-
-def _values(runs: Sequence[Rows], key: str) -> np.ndarray:
-    return np.array([[float(row[key]) for row in run] for run in runs])
-
-
-def _mean(rows: Rows, key: str) -> float:
-    return round(statistics.fmean(float(row[key]) for row in rows), 4) if rows else 0.0
 
 
 def _words(row: Row) -> str:

@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "agent/learning/static_checks.py",
         "agent/learning/text_scan.py",
     ),
+    "brain": ("agent/brain/*.py", "agent/runbook/*.py", "agent/memory/similar.py"),
     "policy": ("guardrails/**/*.py", "agent/machine.py"),
 }
 """Files by what they are; paths from the root of the tree."""

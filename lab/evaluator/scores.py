@@ -19,6 +19,7 @@ from agent.replay.play import Played, play, triaged
 from agent.replay.utility import CAP_S, HAND_OVER_S
 from agent.runbook.parameters import MissingEvidence, walk
 from agent.runbook.skill import UnusableSkill
+from lab.evaluator.retrieval import answered, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -237,8 +238,7 @@ class Scores:
 
     def examine(self, tree: str, split: str, stream: str, count: int) -> list[dict[str, Any]]:
         """A row an incident of any split, without what was asked and answered. Only where the seal is off."""
-        if not self.exam:
-            raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
+        self._unsealed(split)
         return self._each("row", (tree, split), seeds(split, stream, 0, _bounded(count)))
 
     def bounds(self, split: str, stream: str, count: int, constant: str) -> list[dict[str, Any]]:
@@ -247,8 +247,7 @@ class Scores:
         oracle: the cause named and the repair started at once. constant: always the same mechanism in the alerting
         service, at once, and nothing done about it.
         """
-        if not self.exam:
-            raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
+        self._unsealed(split)
         source = self._source(split)
         rows = []
         for seed in seeds(split, stream, 0, _bounded(count)):
@@ -266,6 +265,17 @@ class Scores:
             )
         return rows
 
+    def retrieved(self, split: str, stream: str, count: int, library: int) -> list[dict[str, Any]]:
+        """What remembering alone would have made of the same incidents. library: how many of train are remembered."""
+        self._unsealed(split)
+        source = self._source("train")
+        told = []
+        for number, seed in enumerate(seeds("train", "library", 0, _bounded(library))):
+            case = source.case(seed)
+            told.append(remembered(number, case, *source.told(case, seed)))
+        asked = self._source(split)
+        return [answered(asked.case(seed), told) for seed in seeds(split, stream, 0, _bounded(count))]
+
     def _row(self, tree: str, split: str, seed: int) -> dict[str, Any]:
         case = self._source(split).case(seed)
         skill = triaged(case, self._candidate(tree).skills)
@@ -282,6 +292,10 @@ class Scores:
             return self.player(case, skills)
         except Exception as wrong:  # a task's edge: whatever a candidate makes the brain raise is the candidate's fault
             raise UnusableSkill(f"playing it failed: {type(wrong).__name__}: {wrong}") from wrong
+
+    def _unsealed(self, split: str) -> None:
+        if not self.exam:
+            raise Refused(f"{split} is sealed: it is opened by the examination after all learning, not by a loop")
 
     def _candidate(self, name: str) -> Candidate:
         if name not in self.candidates:

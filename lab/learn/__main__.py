@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from agent.learning.gate import CAP_PAIRS
 from lab.learn.journal import UnusableInput
+from lab.learn.loop import WINDOW
 from lab.learn.run import rows_of
 
 
@@ -18,6 +20,8 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--placebo", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--window", type=int, default=WINDOW)
+    parser.add_argument("--cap", type=int, default=CAP_PAIRS)
     given = parser.parse_args()
     how = "random" if given.placebo else "rules"
     try:
@@ -27,6 +31,8 @@ def main() -> None:
             seed=given.seed,
             recordings=given.recordings,
             how=how,
+            window=given.window,
+            cap=given.cap,
             processes=given.processes,
         ):
             pass

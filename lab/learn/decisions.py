@@ -18,9 +18,10 @@ from agent.runbook.skill import UnusableSkill
 from lab.learn.journal import Journal, UnusableInput
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from agent.learning.ledger import Row, State
+    from agent.learning.ledger import Kept, Row, State
+    from agent.learning.tree import Tree
 
 REVIEW_DAYS = 14
 """A decision about what was measured longer ago is about another system."""
@@ -90,10 +91,7 @@ def revert(journal: Journal, edit_id: str, *, catalogue: Collection[str]) -> Row
     if len(places) != 1:
         raise UnusableInput(f"{edit_id or 'nothing'} names {len(places)} kept edits; see stanch learn history")
     gone, later = state.kept[places[0]], state.kept[places[0] + 1 :]
-    tree = journal.tree(gone.before)
-    for one in later:
-        tree = _again(Edit.from_data(one.edit), tree, gone.edit_id, catalogue)
-    after = journal.put(tree)
+    after = journal.put(without(journal, state.kept, places[0], catalogue=catalogue))
     confirmed = state.confirmed if _was_confirmed_before(state, places[0]) else after
     return journal.append(
         {
@@ -105,6 +103,14 @@ def revert(journal: Journal, edit_id: str, *, catalogue: Collection[str]) -> Row
             "redone": [one.edit_id for one in later],
         }
     )
+
+
+def without(journal: Journal, kept: Sequence[Kept], place: int, *, catalogue: Collection[str]) -> Tree:
+    """The skills as if one of the kept edits had never been: those after it done again. Raises UnusableInput."""
+    gone, tree = kept[place], journal.tree(kept[place].before)
+    for one in kept[place + 1 :]:
+        tree = _again(Edit.from_data(one.edit), tree, gone.edit_id, catalogue)
+    return tree
 
 
 def _again(edit: Edit, tree: Mapping[str, str], gone: str, catalogue: Collection[str]) -> dict[str, str]:
@@ -145,4 +151,4 @@ def as_history(row: Row) -> dict[str, Any]:
     }
 
 
-__all__ = ["StaleEdit", "Waiting", "as_history", "decide", "revert", "waiting"]
+__all__ = ["StaleEdit", "Waiting", "as_history", "decide", "revert", "waiting", "without"]

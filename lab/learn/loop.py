@@ -29,6 +29,8 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 CONFIRM_EVERY = 10
 """Rounds between two strict tests of the whole champion against the last confirmed one."""
+WINDOW = 120
+"""Train incidents a round looks at."""
 COUNTS_AT = 5
 """The round of each ten in which the counts of the window are tried as a batch."""
 MAX_REVIEWS = 10
@@ -48,7 +50,7 @@ class Settings:
 
     seed: int
     profile: Profile = "explore"
-    window: int = 120
+    window: int = WINDOW
     block: int = 60
     cap: int = CAP_PAIRS
     how: str = "rules"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.learning.catalogue import CATALOGUE
+from agent.learning.gate import CAP_PAIRS
 from agent.learning.tree import Reader, Tree, tree_of
 from connectors import runbooks
 from lab.learn.journal import Journal
-from lab.learn.loop import Loop, Settings
+from lab.learn.loop import WINDOW, Loop, Settings
 from lab.learn.processes import evaluator, proposer
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ def rows_of(
     recordings: Path | None,
     how: str = "rules",
     profile: Profile = "explore",
+    window: int = WINDOW,
+    cap: int = CAP_PAIRS,
     processes: int = 1,
 ) -> Iterator[Row]:
-    """Each line of the ledger as it is written. processes: that play incidents side by side; the lines are the same.
+    """Each line of the ledger as it is written. window, cap: as in lab.learn.loop.Settings. processes: that play
+    incidents side by side; the lines are the same.
 
     Raises lab.learn.journal.UnusableInput.
     """
-    settings = Settings(seed=seed, profile=profile, how=how)
+    settings = Settings(seed=seed, profile=profile, how=how, window=window, cap=cap)
     with (
         Journal(folder).locked() as journal,
         evaluator(recordings, processes=processes) as judge,

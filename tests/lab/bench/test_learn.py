@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from agent.learning.preregistration import registered
-from lab.bench.learn import Bench, Rows
+from lab.bench.intervals import resampled
+from lab.bench.learn import Bench
+from lab.bench.learn_tables import Rows, reductions, superiority
 from lab.learn.run import seed_tree
 from tests.lab.learn import world
 from tests.lab.learn.scripted import run
@@ -26,7 +28,9 @@ def test_the_rows_after_the_loops_say_what_a_reader_needs(bench: Bench) -> None:
     judge: Any = world.asked(world.scores(exam=True))
     curve = list(bench._curve(judge, [1]))
     assert [row["rounds"] for row in curve] == [0]
-    assert [row["op"] for row in bench._operators([1])] == ["set_prior"]
+    (operator,) = bench._operators(judge, [1])
+    assert (operator["op"], operator["kept"]) == ("set_prior", 10)
+    assert operator["left_out"] == 10
     (curse,) = bench._winner(judge, [1])
     assert curse["curse"] == pytest.approx(curse["validation_gain"] - curse["test_gain"], abs=1e-3)
 
@@ -46,10 +50,15 @@ def test_a_reduction_is_only_claimed_for_the_registered_run(bench: Bench) -> Non
             for place in range(40)
         ]
 
-    results = {"B0 shipped skills": [rows(400.0)], "loop": [rows(200.0)]}
-    (told,) = bench._headline("test", results, complete=False)
-    assert (told["reduction"], told["gates_hold"]) == (0.5, True)
+    results = {"B0 shipped skills": [rows(400.0)], "B1 hand-tuned": [rows(250.0)], "loop": [rows(200.0)]}
+    weights = resampled([row["family"] for row in rows(1.0)], bench.rng)
+    hand, told, second = reductions("test", results, weights, bench.rng, PLAN, complete=False)
+    assert (hand["arm"], told["reduction"], told["gates_hold"]) == ("B1 hand-tuned", 0.5, True)
+    assert (second["against"], second["reduction"]) == ("B1 hand-tuned", 0.2)
     assert "nothing is claimed" in told["wording"]
-    (claimed,) = bench._headline("test", results, complete=True)
+    hand, claimed, second = reductions("test", results, weights, bench.rng, PLAN, complete=True)
     assert claimed["wording"].startswith("at least 30 %")
+    assert "nothing is claimed" in hand["wording"]
+    assert "nothing is claimed" in second["wording"]
+    assert [row["shown"] for row in superiority("test", results, weights, bench.rng, PLAN)] == [True, False, False]
     assert not bench._complete([1])
