@@ -146,11 +146,11 @@ def _expected(advice: Mapping[str, Any]) -> Fact:
     if before is None or after is None:
         return Fact("Expect", "how much it helps was not estimated")
     how = (
-        "asked of the target with the index only pretended (HypoPG)"
+        "the planner's own estimate, with a pretended index on the target (HypoPG)"
         if advice.get("validated")
-        else "reckoned from statistics, not asked of the target"
+        else "an estimate from statistics that the target's planner was not asked for"
     )
-    return Fact("Expect", f"plan cost {number(before)} to {number(after)}: the planner's estimate, {how}; not a time")
+    return Fact("Expect", f"plan cost {number(before)} to {number(after)}, {how}; not a measured time")
 
 
 def _cost(proposal: Mapping[str, Any], world: Mapping[str, Any], advice: Mapping[str, Any]) -> Fact:
