@@ -205,39 +205,33 @@ def revert(context: click.Context, edit: str, out: Path | None) -> None:
         )
 
 
-@learn.command(epilog="\b\nExample:\n  stanch learn deploy --dry-run")
+@learn.command(epilog="\b\nExamples:\n  stanch learn deploy --dry-run\n  stanch learn deploy")
 @click.option("--dry-run", is_flag=True, help="Say which skills would change, change nothing.")
+@click.option("--replace", is_flag=True, help="Also over a text that is not the one the run began with.")
 @OUT
 @click.pass_context
-def deploy(context: click.Context, dry_run: bool, out: Path | None) -> None:
+def deploy(context: click.Context, dry_run: bool, replace: bool, out: Path | None) -> None:
     """Put the confirmed candidate into use: the versions go to the store, new incidents take them."""
-    from lab.learn.deployment import changed_skills
+    from lab.learn.deployment import changes
 
     with _existing(context, out).locked() as journal:
-        changed = changed_skills(journal)
-        if not changed:
+        wanted = changes(journal)
+        if not wanted:
             raise CommandFailed("nothing to deploy: no kept edit is confirmed by a strict test (stanch learn status)")
-        if not dry_run:
-            _promote(journal, changed)
-        for name in changed:
-            click.echo(f"{name}: {'would come' if dry_run else 'came'} into use")
+        changed = () if dry_run else _deployed(journal, replace=replace)
+        for one in wanted:
+            what = "the retirement" if one.files is None else "the learned text"
+            how = "would come into use" if dry_run else "came into use" if one.name in changed else "was in use already"
+            click.echo(f"{one.name}: {what} {how}")
 
 
-def _promote(journal: Journal, changed: dict[str, dict[str, str]]) -> None:
-    from agent.runbook.files import digest
-    from connectors.store.skills import SkillVersions
+def _deployed(journal: Journal, *, replace: bool) -> tuple[str, ...]:
     from connectors.store.store import Store
+    from lab.learn.deployment import deploy
 
     store = Store(load().require("store_dsn"), application_name="stanch learn")
     try:
-        versions = SkillVersions(store)
-        in_use = versions.champions()
-        for name, files in changed.items():
-            parent = in_use[name].sha256 if name in in_use else None
-            note = f"learned in {journal.state().rounds} rounds, ledger {journal.state().head[:12]}"
-            versions.add_version(name, files, parent, "learn", note)
-            versions.promote(name, digest(files), person=getpass.getuser(), note=note)
-        journal.append({"kind": "deploy", "tree": journal.state().confirmed, "skills": sorted(changed)})
+        return deploy(journal, store, person=getpass.getuser(), replace=replace)
     finally:
         store.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.learning.catalogue import CATALOGUE
 from lab.learn.decisions import decide, revert, waiting
-from lab.learn.deployment import changed_skills
+from lab.learn.deployment import changes
 from lab.learn.journal import Journal, UnusableInput
 from tests.lab.learn.scripted import Judge, does_nothing, loop, priors, run, suggestion
 
@@ -113,13 +113,13 @@ def test_an_edit_that_a_later_one_was_built_on_cannot_be_taken_back_alone(tmp_pa
 def test_only_what_a_strict_test_confirmed_can_be_deployed(tmp_path: Path) -> None:
     run(tmp_path, 3)
     with Journal(tmp_path).locked() as journal:
-        assert changed_skills(journal) == {}
+        assert changes(journal) == ()
     run(tmp_path, 10)
     with Journal(tmp_path).locked() as journal:
-        assert set(changed_skills(journal)) == {"shop-slow"}
+        assert [one.name for one in changes(journal)] == ["shop-slow"]
 
 
 def test_nothing_kept_is_nothing_to_deploy(tmp_path: Path) -> None:
     run(tmp_path, 10, judge=Judge(does_nothing))
     with Journal(tmp_path).locked() as journal:
-        assert changed_skills(journal) == {}
+        assert changes(journal) == ()
