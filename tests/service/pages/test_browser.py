@@ -25,6 +25,7 @@ def three() -> MemoryStore:
     story("investigating", incident=2, store=store)
     story("awaiting_approval", incident=3, store=store)
     store.add("change", service="orders", version="881", summary="migration 0042", at=store.at.replace(minute=4))
+    store.add("quarantined", id=1, receipt="r-1", source="alertmanager", reason="x", received_at=store.at, bytes=8)
     store.add("postmortem_edit", incident_id=1, revision=1, person="Ada", body="## Impact\n\nNone.", at=store.at)
     return store
 
@@ -39,7 +40,7 @@ def noted(store: MemoryStore, note: str) -> None:
 PAGES = (
     "/", "/incidents", "/i/INC-1", "/i/INC-3", "/i/INC-3/edit",
     "/i/INC-3/proposals/1", "/i/INC-1/postmortem", "/i/INC-1/postmortem/edit", "/i/INC-1/postmortem/1", "/audit",
-    "/skills", "/skills/postgres-missing-index", "/settings", "/i/INC-404", "/login?fresh=1",
+    "/skills", "/skills/postgres-missing-index", "/settings", "/quarantine", "/i/INC-404", "/login?fresh=1",
 )  # fmt: skip
 
 

@@ -282,6 +282,20 @@ def test_each_line_of_the_timeline_and_each_check_has_an_address_of_its_own(site
     expect(page.locator(".checks li:target")).to_be_in_viewport()
 
 
+def test_a_decision_that_comes_too_late_shows_the_difference_on_the_narrowest_screen(site: Site, page: Page) -> None:
+    store = site.show(story("awaiting_approval"))
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(f"{site.url}/i/INC-1")
+    store.tables["approval"][0].update(revision=2, digest="b" * 64)
+    page.locator("#approve").click()
+    expect(page.locator("h1")).to_have_text("Your decision was not taken")
+    rows = page.locator("tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["state", "revision", "digest"]
+    assert "b" * 64 in "".join(rows[2].split())
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert store.tables["permit"] == []
+
+
 EVERY = (
     "/", "/incidents", "/i/INC-1", "/i/INC-2", "/i/INC-3", "/i/INC-3/edit", "/i/INC-3/proposals/1",
     "/i/INC-1/postmortem", "/i/INC-1/postmortem/edit", "/i/INC-1/postmortem/1", "/audit?verify=1", "/skills",
