@@ -200,8 +200,10 @@ def _needs_human(incident: Incident, why: str, outcome: Outcome | None, *steps: 
 def _remembered(incident: Incident, skill: Skill | None, event: Event, decision: Decision, now: datetime) -> Decision:
     """The decision with what it puts under way noted, and stopped where it goes round in circles."""
     after = decision.incident
-    after = replace(after, working=followed(after.working, event, after.state))
-    decision = replace(decision, incident=after)
+    working = followed(after.working, event, after.state)
+    if working is not after.working:
+        after = replace(after, working=working)
+        decision = replace(decision, incident=after)
     tried = _tried(incident, skill, event, now)
     if tried is None or (after.state is not _I.NEEDS_HUMAN and tried.tool != "edit"):
         return decision  # what is being rolled back is counted at the end of that
@@ -314,7 +316,7 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
         # How much the cause explains, with an interval, goes to the approver; nothing waits for it.
         moved = replace(moved, steps=(*moved.steps, Step("attribute", "causal")))
     said = f"{name}: {answer.summary}"
-    return replace(moved, note=f"{said} → {moved.note}" if moved.note else said)
+    return Decision(moved.incident, moved.steps, f"{said} → {moved.note}" if moved.note else said)
 
 
 _WAITED_FOR: Mapping[IncidentState, frozenset[str]] = {

@@ -36,9 +36,11 @@ def _weights(skill: Skill, told: list[tuple[Mapping[str, float], bool]]) -> dict
     weights = skill.priors()
     for chance, yes in told:
         if yes:
-            weights = {cause: weight * chance[cause] for cause, weight in weights.items()}
+            for cause in weights:
+                weights[cause] *= chance[cause]
         else:
-            weights = {cause: weight * (1 - chance[cause]) for cause, weight in weights.items()}
+            for cause in weights:
+                weights[cause] *= 1 - chance[cause]
     return weights
 
 

@@ -138,12 +138,17 @@ def _open_checks(skill: Skill, working: Working) -> list[Check]:
     ]
 
 
+def _opened(skill: Skill, working: Working, gathering: Check) -> list[Check]:
+    return [
+        check for check in skill.checks.values() if gathering.id in check.needs and check.id not in working.answered
+    ]
+
+
 def _most_telling_per_second(skill: Skill, working: Working) -> tuple[str, ...]:
     """The checks to ask side by side, best first. A gathering check counts with the best gain of what it would open."""
     rate: dict[str, float] = {}
     for check in _open_checks(skill, working):
-        opened = [c for c in skill.checks.values() if check.id in c.needs and c.id not in working.answered]
-        for candidate in opened if check.gathers else [check]:
+        for candidate in _opened(skill, working, check) if check.gathers else [check]:
             gain = belief.expected_gain(candidate, working.beliefs)
             cost_s = check.cost_s + (candidate.cost_s if check.gathers else 0.0)
             if gain >= skill.parameters.worth_asking_bits:
