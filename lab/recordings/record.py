@@ -475,7 +475,9 @@ def _seconds(value: float | None) -> str:
 
 
 def proposed(fault: Fault, answers: Mapping[str, Said]) -> Action | None:
-    """The expected action with the parameters that the target's findings name, its own mechanism's first."""
+    """The expected action with the parameters that the target's findings name, its own mechanism's first. Where its own
+    proposes another action (an invalid index can be dropped or built anew), with those of them that this one takes.
+    """
     kind = fault.expected_action or ""
     own = f"database:{fault.mechanism_id}"
     for asked in (own, *sorted(answers)):
@@ -486,6 +488,9 @@ def proposed(fault: Fault, answers: Mapping[str, Said]) -> Action | None:
             proposed = finding.get("action") or {}
             if proposed.get("kind") == kind:
                 return _built(kind, proposed.get("params", {}))
+            if asked == own and proposed:
+                other = proposed.get("params", {})
+                return _built(kind, {name: other[name] for name in parameters_of(kind) if name in other})
     advised = answers.get("database:index_would_help")
     if kind == "create_index_concurrently" and advised is not None and advised.status == "yes":
         return _built(kind, {name: advised.data[name] for name in parameters_of(kind) if name in advised.data})

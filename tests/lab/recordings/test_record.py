@@ -131,6 +131,15 @@ def test_another_kind_or_parameters_that_build_nothing_are_no_proposal() -> None
     assert proposed(fault, {"database:runaway_query": _found("cancel_backend", SESSION, status="no")}) is None
 
 
+def test_where_its_own_mechanism_proposes_another_action_the_expected_one_takes_its_names() -> None:
+    fault = OfPaper("x", "invalid_index", ("Slow",), expected_action="reindex_index_concurrently")
+    names = {"schema": "public", "table": "orders", "index": "orders_idx"}
+    answers = {"database:invalid_index": _found("drop_index_concurrently", {**names, "columns": ["a"]})}
+
+    assert proposed(fault, answers) == action_from_params("reindex_index_concurrently", names)
+    assert proposed(fault, {"database:bloat": answers["database:invalid_index"]}) is None
+
+
 def test_a_session_that_comes_anew_is_not_part_of_the_truth() -> None:
     action = action_from_params("cancel_backend", SESSION)
     other = action_from_params("cancel_backend", {**SESSION, "pid": 78})
