@@ -18,12 +18,14 @@ from agent.memory.lessons import Lesson
 from agent.runbook.pinned import skill_of
 from connectors.store.store import jsonb
 from service.steps.investigate import load_incident
+from service.steps.replays import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from agent.incident import Incident
+    from agent.replay.case import Case
     from agent.runbook.skill import Skill
     from connectors.store import store
     from connectors.store.store import Transaction
@@ -39,14 +41,17 @@ NEAR_CASES = 200
 CHANGES_BEFORE = timedelta(hours=1)
 
 
-def remember(ports: Ports) -> Handler:
-    """Keeps a closed incident as a case, and counts the lessons anew over all of them."""
+def remember(ports: Ports, *, replays: Callable[[], Sequence[Case]] = recorded) -> Handler:
+    """Keeps a closed incident as a case, and counts the lessons anew over all of them. replays: incidents in which a
+    lesson that has expired is tried again before it is trusted again; asked for only when one has.
+    """
 
     def handle(held: Held) -> Save:
         incident = load_incident(held)
         with ports.store.transaction() as tx:
             row = tx.one("postmortem", incident=incident.id)
             now = tx.now()
+            expired = any(lesson.status == "to_probe" for lesson in read_lessons(tx.all("lessons"), now))
             # What the postmortem says holds; one of an earlier version is completed from the store's rows.
             post = None if row is None else {**recollected(tx, ports, incident, {}), **row["body"]}
         if post is None or incident.state is not IncidentState.CLOSED:
@@ -57,12 +62,13 @@ def remember(ports: Ports) -> Handler:
         except UnusablePostmortem as wrong:
             note = f"nothing is learned from this postmortem: {wrong}"
             return lambda tx: tx.audit(incident.id, "memory", "NotRemembered", {"note": note[:400]})
-        return lambda tx: _keep(tx, case)
+        against = replays() if expired else ()
+        return lambda tx: _keep(tx, case, against)
 
     return handle
 
 
-def _keep(tx: Transaction, case: PastCase) -> None:
+def _keep(tx: Transaction, case: PastCase, against: Sequence[Case]) -> None:
     tx.one("hold_lessons")
     tx.run(
         "save_case",
@@ -71,9 +77,21 @@ def _keep(tx: Transaction, case: PastCase) -> None:
     )  # fmt: skip
     cases = _read_cases(tx.all("cases", limit=MOST_CASES))
     known = {lesson.id: lesson for lesson in read_lessons(tx.all("lessons"), tx.now())}
-    for lesson in lessons.derive(cases, known, tx.now()):
+    for derived in lessons.derive(cases, known, tx.now()):
+        lesson = _probed(tx, derived, against) if derived.status == "to_probe" else derived
         if lesson != known.get(lesson.id):
             tx.run("save_lesson", id=lesson.id, body=jsonb(lesson.as_data()))
+
+
+def _probed(tx: Transaction, lesson: Lesson, against: Sequence[Case]) -> Lesson:
+    """Trusted for another while, or retired; as it was, and not trusted, where the replays say nothing of it."""
+    said = lessons.probe(lesson, against)
+    after = lessons.probed(lesson, said, tx.now())
+    if after != lesson:
+        claim = f"{lesson.claim.action} {lesson.claim.effect.replace('_', ' ')} against {lesson.claim.cause}"
+        note = f"{lesson.id}, {claim}: expired, tried in {len(against)} replays, it {said.replace('_', ' ')}"
+        tx.audit(None, "memory", "LessonProbed", {"note": note[:400]})
+    return after
 
 
 def _read_cases(rows: Sequence[store.Row]) -> list[PastCase]:
