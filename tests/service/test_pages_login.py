@@ -6,6 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from service.pages.origin import own_path
+from service.settings import UnusableSettings
+from tests.service.app_world import app_on
 from tests.service.pages_browser import Browser, Read
 from tests.service.pages_examples import TOKENS, context, story
 
@@ -98,6 +100,19 @@ def test_the_development_login_is_not_there_unless_it_is_set(tmp_path: Path) -> 
     answer = Browser(context(story("received"), tmp_path)).get("/enter?code=")
     assert answer.status_code == 404
     assert "set-cookie" not in answer.headers
+
+
+NOWHERE = "postgresql://stanch@127.0.0.1:1/stanch"
+"""Nobody asks it: what a service may not do is known before."""
+
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 it is refused
+
+
+@pytest.mark.parametrize("address", [EVERYWHERE, "::", "10.0.0.5", "127.0.0.1.evil.example", ""])
+def test_a_service_that_others_reach_does_not_start_with_a_development_login(address: str, tmp_path: Path) -> None:
+    with pytest.raises(UnusableSettings, match="loopback"):
+        app_on(NOWHERE, tmp_path, dev_login=SecretStr("sesame:Ada"), bind_host=address)
 
 
 @pytest.mark.parametrize("code", ["", "wrong", "sesame:Ada", "é"])
