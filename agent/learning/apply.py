@@ -114,9 +114,8 @@ def _prose(text: str, args: Mapping[str, Any]) -> str:
 
 
 def _reorder_first(body: Any, args: Mapping[str, Any]) -> None:
+    """Also of checks that it takes from those it is composed with: reading the skill refuses what nobody has."""
     names = [str(name) for name in args["first"]]
-    for name in names:
-        _check(body, name)
     if len(set(names)) != len(names) or not names:
         raise UnusableEdit("first names each check once, and at least one")
     body["first"] = names

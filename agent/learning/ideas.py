@@ -156,6 +156,12 @@ def _holder(holders: Sequence[tuple[str, Any]], check: str, cause: str) -> tuple
     return first, False
 
 
+def _declared(seen: Seen, skill: Skill, cause: str) -> tuple[str, Any]:
+    """Whose file declares the cause, and how: the first of the holders counts."""
+    found = ((name, body["causes"][cause]) for name, body in _holders(seen, skill) if cause in body["causes"])
+    return next(found)
+
+
 def _set_support_strength(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
     return _links(seen, cluster, present=True)
 
@@ -187,13 +193,15 @@ def _add_check(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
 
 def _drop_check(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
     skill, rows = seen.skills[cluster.skill], _own(seen, cluster.skill)
+    needed = {need for check in skill.checks.values() for need in check.needs}
     for check in skill.checks.values():
         information = _information(rows, skill, check)
-        if not check.gathers and information < 0.1:  # noqa: PLR2004 bits
+        if check.id not in needed and not check.gathers and information < 0.1:  # noqa: PLR2004 bits
             yield Idea(
                 {"check": check.id},
                 f"{check.id} brings {information:.2f} bits about the causes of {skill.name}",
                 (0.1 - information) * check.cost_s,
+                _holder(_holders(seen, skill), check.id, "")[0],
             )
 
 
@@ -265,12 +273,16 @@ def _set_prior(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
     counted, priors = Counter(_label(one, skill) for one in rows), skill.priors()
     for cause, prior in priors.items():
         share = (counted[cause] + 10 * prior) / (len(rows) + 10)
-        new = round(min(0.6, max(0.02, math.sqrt(share * prior))), 3)
+        new = min(0.6, max(0.02, math.sqrt(share * prior)))
         if abs(new - prior) > 0.02:  # noqa: PLR2004 a hundredth changes no decision
+            # A file's priors are weights: composed with others' and only then made to sum to one.
+            holder, declared = _declared(seen, skill, cause)
+            written = round(min(0.9, max(0.01, float(declared["prior"]) * new / prior)), 3)
             yield Idea(
-                {"cause": cause, "prior": new},
+                {"cause": cause, "prior": written},
                 f"{counted[cause]} of {len(rows)} incidents of {skill.name} were {cause}",
                 abs(math.log(new / prior)),
+                holder,
             )
 
 
@@ -309,9 +321,8 @@ def _drop_cause(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
     for cause in skill.causes:
         true = sum(one.mechanism == cause for one in _own(seen, cluster.skill))
         if cause != NONE_OF_THESE and said[cause] > true and skill.remedy(cause) is None:
-            yield Idea(
-                {"cause": cause}, f"{cause} was said {said[cause]} times and true {true} times", said[cause] - true
-            )
+            why = f"{cause} was said {said[cause]} times and true {true} times"
+            yield Idea({"cause": cause}, why, said[cause] - true, _declared(seen, skill, cause)[0])
 
 
 def _set_component(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
@@ -320,7 +331,8 @@ def _set_component(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
         rows = [one for one in _own(seen, cluster.skill) if one.mechanism == cause]
         best = _component(rows) if len(rows) >= ENOUGH else skill.causes[cause].component
         if best != skill.causes[cause].component:
-            yield Idea({"cause": cause, "component": best}, f"{cause} lies in the {best} most often", len(rows))
+            why = f"{cause} lies in the {best} most often"
+            yield Idea({"cause": cause, "component": best}, why, len(rows), _declared(seen, skill, cause)[0])
 
 
 def _narrow_match(seen: Seen, cluster: Cluster) -> Iterator[Idea]:
