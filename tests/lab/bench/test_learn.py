@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from agent.learning.preregistration import registered
 from lab.bench.intervals import resampled
 from lab.bench.learn import Bench
 from lab.bench.learn_tables import Rows, reductions, superiority
+from lab.evaluator.scores import Scores
 from lab.learn.run import seed_tree
 from tests.lab.learn import world
 from tests.lab.learn.scripted import run
 
 PLAN = registered(json.loads((Path(__file__).resolve().parents[3] / "docs/preregistration/learning.json").read_bytes()))
-FEW = {**PLAN, "incidents": {"test": 12, "unseen": 12}}
+FEW = {**PLAN, "incidents": {"test": 12, "unseen": 12, "remembered": 30}}
 
 
 @pytest.fixture
@@ -33,6 +35,22 @@ def test_the_rows_after_the_loops_say_what_a_reader_needs(bench: Bench) -> None:
     assert operator["left_out"] == 10
     (curse,) = bench._winner(judge, [1])
     assert curse["curse"] == pytest.approx(curse["validation_gain"] - curse["test_gain"], abs=1e-3)
+
+
+def test_every_arm_of_the_registration_is_in_the_table_of_both_splits(bench: Bench) -> None:
+    run(bench.folder / "placebo-1", 10)
+    worlds = {split: world.World(split) for split in ("train", "validation", "test", "unseen")}
+    judge: Any = world.asked(Scores(worlds, exam=True))
+    suggest: Any = world.suggesting()
+    rows = list(takewhile(lambda row: row["kind"] != "a/a", bench._examined(judge, suggest, [1], complete=False)))
+    for split in ("test", "unseen"):
+        arms = {row["arm"] for row in rows if row["kind"] in {"arm", "bound"} and row["split"] == split}
+        assert arms == {*PLAN["baselines"], "loop"} - {"a/a"}
+        pairs = {(row["against"], row["arm"]) for row in rows if row["kind"] == "reduction" and row["split"] == split}
+        assert {("B0 shipped skills", "loop"), ("B1 hand-tuned", "loop"), ("B4 placebo", "loop")} <= pairs
+    assert {"stratum", "superiority", "curve", "operator", "winners_curse"} - {row["kind"] for row in rows} <= {
+        "stratum"
+    }
 
 
 def test_the_shipped_skills_against_themselves_are_rarely_told_apart(bench: Bench) -> None:
