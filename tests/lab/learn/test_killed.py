@@ -81,7 +81,7 @@ def kill_within_a_round(arguments: list[str], out: Path, rng: random.Random) -> 
     time.sleep(rng.uniform(0, 1.0))  # anywhere in the round that follows
     process.send_signal(signal.SIGKILL)
     ended = process.wait()
-    assert eventually(lambda: not alive(process.pid)), "its evaluator or its proposer outlived it"
+    assert eventually(lambda: not alive(process.pid), within_s=60), "its evaluator or its proposer outlived it"
     return ended == -signal.SIGKILL
 
 
