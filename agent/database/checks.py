@@ -44,8 +44,6 @@ TUPLES_READ_SHARE = 0.5
 """Of all tuples read by sequential scans in the window; the table above it is the one that dominates."""
 COST_FALL = 5.0
 """A missing index makes a plan at least this much cheaper; smaller gains have other causes."""
-LOCK_WAIT_S = 1.0
-"""deadlock_timeout's default: PostgreSQL itself thinks a wait worth a look after it."""
 CONNECTIONS_USED_SHARE = 0.9
 STALE_SHARE = 0.2
 STALE_ROWS = 50
@@ -192,7 +190,7 @@ def invalid_index_left(reader: TargetReader, _known: Known) -> Observation:
 
 def lock_waits(reader: TargetReader, _known: Known) -> Observation:
     activity = reader.activity()
-    waiting = [session for session in activity.waiting if (session.waiting_s or 0.0) >= LOCK_WAIT_S]
+    waiting = [session for session in activity.waiting if (session.waiting_s or 0.0) >= IN_AN_INCIDENT.lock_wait_s]
     roots = activity.root_blockers()
     sessions = {session.pid: session for session in activity.sessions}
     data = {
@@ -201,9 +199,8 @@ def lock_waits(reader: TargetReader, _known: Known) -> Observation:
         "root_pids": list(roots),
     }
     if not waiting:
-        return _unless_hidden(
-            activity, Observation("no", f"No session has waited {LOCK_WAIT_S:.0f} s for a lock", data)
-        )
+        none = f"No session has waited {IN_AN_INCIDENT.lock_wait_s:g} s for a lock"
+        return _unless_hidden(activity, Observation("no", none, data))
     longest = max(session.waiting_s or 0.0 for session in waiting)
     summary = f"{len(waiting)} sessions wait for locks, the longest {longest:.0f} s"
     if roots:

@@ -21,7 +21,8 @@ INTERRUPTED = 130
 
 
 @click.command(
-    epilog="\b\nExamples:\n  stanch lab record --resume\n  stanch lab record --faults missing-index,blip --out mine"
+    epilog="\b\nExamples:\n  stanch lab record --resume\n  stanch lab record --faults missing-index,blip --out mine\n"
+    "  stanch lab record --anew"
 )
 @click.option("--faults", default="", help="Names, separated by commas; all of `stanch lab list` by default.")
 @click.option("--count", type=click.IntRange(1), default=None, help="How many there shall be in all.")
@@ -29,7 +30,8 @@ INTERRUPTED = 130
     "--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where to; Stanch's own set."
 )
 @click.option("--resume", is_flag=True, help="Go on with what the folder holds already.")
-def record(faults: str, count: int | None, out: Path | None, resume: bool) -> None:
+@click.option("--anew", is_flag=True, help="Break nothing: work the recorded answers out again by today's checks.")
+def record(faults: str, count: int | None, out: Path | None, resume: bool, anew: bool) -> None:
     """Break a lab again and again and write down all that could be asked, about a minute each.
 
     The lab is started for it, without Stanch. Ctrl-C ends it; --resume goes on. Exit 1 when nothing was recorded.
@@ -38,6 +40,9 @@ def record(faults: str, count: int | None, out: Path | None, resume: bool) -> No
     from lab.recordings.record import chosen, plan, record_all
 
     folder = out or library.DATA
+    if anew:
+        _work_out_anew(folder)
+        return
     try:
         wanted = chosen([name.strip() for name in faults.split(",") if name.strip()])
     except ValueError as error:
@@ -55,6 +60,32 @@ def record(faults: str, count: int | None, out: Path | None, resume: bool) -> No
         sys.exit(INTERRUPTED)
     click.echo(f"{made} of {len(attempts)} recorded in {folder}")
     sys.exit(0 if made or not attempts else 1)
+
+
+def _work_out_anew(folder: Path) -> None:
+    """From what the target and Prometheus said then. Times, truth and load stay as they were measured."""
+    from dataclasses import replace
+
+    from lab.recordings import library
+    from lab.recordings.full import recomputed
+    from lab.recordings.recording import UnusableRecording
+
+    try:
+        found = library.read(folder)
+    except UnusableRecording as error:
+        raise CommandFailed(str(error)) from error
+    changed = 0
+    for recording in found:
+        again = replace(recording, answers=recomputed(recording).answers)
+        if again.answers != recording.answers:
+            changed += 1
+            library.add(folder, again)
+            click.echo(f"{recording.id}: {_differing(recording, again)}", err=True)
+    click.echo(f"{changed} of {len(found)} recordings have other answers now")
+
+
+def _differing(before: Recording, after: Recording) -> str:
+    return ", ".join(name for name, said in after.answers.items() if said != before.answers[name])
 
 
 @click.command(

@@ -198,7 +198,7 @@ def _add_evidence(store: MemoryStore, incident: int, *, concluded: bool) -> None
         incident, "causal_ranking", "causal", "yes", "orders-db explains the metrics best (0.81), then orders 0.11",
         ranking_body(),
     )  # fmt: skip
-    store.add_evidence(incident, "lock_waits", "database", "no", "No session has waited 1 s for a lock", {})
+    store.add_evidence(incident, "lock_waits", "database", "no", "No session has waited 0.1 s for a lock", {})
     store.add_evidence(
         incident, "index_would_help", "database", "yes",
         "An index on public.orders (customer_id, placed_at) would take the plan from cost 48210 to 112, by HypoPG",

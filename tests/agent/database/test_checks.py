@@ -234,9 +234,10 @@ def test_a_circle_of_waiters_ends() -> None:
     assert check("lock_waits", activity=circle).data["root_pids"] == []
 
 
-def test_a_wait_shorter_than_a_second_is_normal() -> None:
-    short = activity(session(1), session(2, blocked_by=(1,), waiting_s=0.2))
-    assert check("lock_waits", activity=short).status == "no"
+def test_a_wait_that_has_just_begun_counts_while_an_alert_rings_and_a_shorter_one_is_normal() -> None:
+    for waited_s, status in ((0.2, "yes"), (0.05, "no")):
+        queue = activity(session(1), session(2, blocked_by=(1,), waiting_s=waited_s))
+        assert check("lock_waits", activity=queue).status == status
 
 
 def test_hidden_sessions_leave_it_open_whether_somebody_waits() -> None:

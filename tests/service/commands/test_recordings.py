@@ -115,3 +115,16 @@ def test_a_manifest_nobody_can_read_is_said(folder: Path) -> None:
     (folder / library.MANIFEST).write_text("{")
 
     assert isinstance(_called("record", "--resume", "--out", str(folder)).exception, UnusableRecording)
+
+
+def test_record_anew_works_answers_out_again_and_leaves_what_was_measured(folder: Path) -> None:
+    before = {one.id: one for one in library.read(folder)}
+    first = _called("record", "--anew", "--out", str(folder))
+    again = _called("record", "--anew", "--out", str(folder))
+
+    assert first.exit_code == again.exit_code == 0, first.output
+    assert again.stdout == "0 of 2 recordings have other answers now\n"
+    after = {one.id: one for one in library.read(folder)}
+    assert {name: (one.truth, one.load, one.samples) for name, one in before.items()} == {
+        name: (one.truth, one.load, one.samples) for name, one in after.items()
+    }
