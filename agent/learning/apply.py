@@ -41,6 +41,10 @@ class ConflictingEdit(UnusableEdit):
     """The edit cannot be done to these files: what it names is not there, or is there already."""
 
 
+class ChangesNothing(ConflictingEdit):
+    """The files say already what the edit would make them say."""
+
+
 def paths_of(edit_op: str, skill: str, tree: Mapping[str, str]) -> tuple[str, ...]:
     """The files an edit changes, by path. Raises ConflictingEdit for a skill that is not there."""
     folders = folders_of(tree)
@@ -80,7 +84,7 @@ def apply(edit: Edit, tree: Mapping[str, str]) -> Tree:
     except (KeyError, TypeError, AttributeError, IndexError) as wrong:
         raise UnusableEdit(f"{edit.op}: its arguments cannot be used: {wrong}") from wrong
     if after == dict(tree):
-        raise ConflictingEdit(f"{edit.op} on {edit.skill} changes nothing")
+        raise ChangesNothing(f"{edit.op} on {edit.skill} changes nothing")
     return after
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.learning.apply import apply, paths_of
+from agent.learning.apply import ChangesNothing, apply, paths_of
 from agent.learning.catalogue import CATALOGUE
 from agent.learning.edits import Edit, Prediction, UnusableEdit
 from agent.learning.failures import Trajectory, clusters
@@ -73,7 +73,9 @@ def hand_edits(path: Path = TUNING) -> tuple[HandEdit, ...]:
 
 
 def hand_tuned(tree: Mapping[str, str], edits: Sequence[HandEdit]) -> Tree:
-    """The skills with every edit in its order, held to the same static checks as the loop's. Raises UnusableInput."""
+    """The skills with every edit in its order, held to the same static checks as the loop's; one that the skills say
+    already is left out. Raises UnusableInput.
+    """
     tuned, reader = dict(tree), Reader()
     for number, one in enumerate(edits, 1):
         try:
@@ -83,6 +85,8 @@ def hand_tuned(tree: Mapping[str, str], edits: Sequence[HandEdit]) -> Tree:
             )  # fmt: skip
             after = apply(Edit.from_data(edit.to_data()), tuned)
             wrong = check(edit, tuned, after, reader=reader, catalogue=CATALOGUE).problems
+        except ChangesNothing:
+            continue
         except (UnusableEdit, UnusableSkill) as error:
             wrong = (str(error),)
         if wrong:
