@@ -322,7 +322,7 @@ class Bench:
         for seed in done:
             state = fold(self._ledger(f"loop-{seed}"))
             test = mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "utility") - before
-            seen = sum(one.mean for one in state.kept)
+            seen = sum(one.mean for one in kept_in(state, state.confirmed))
             yield {
                 "kind": "winners_curse", "seed": seed,
                 "validation_gain": round(seen, 4), "test_gain": round(test, 4), "curse": round(seen - test, 4),
