@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agent.postmortem import durations_s
+from agent.runbook.skill import first_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ def whole(tx: Transaction, incident: Incident, configuration: Configuration, tit
 
 def component(incident: Incident, ranking: Mapping[str, Any] | None) -> str | None:
     """Where the cause lies that was concluded: a service or the target. ranking: the causal check's data, in which
-    `ranked` finds whom it puts first. None: nothing was concluded, or nobody can say.
+    `ranked` finds the service it puts first. None: nothing was concluded, or nobody can say.
     """
     conclusion = incident.working.conclusion
     if conclusion is None:
@@ -87,8 +88,7 @@ def component(incident: Incident, ranking: Mapping[str, Any] | None) -> str | No
         case "target":
             return incident.target
         case "ranked":
-            services = (ranking or {}).get("services") or ()
-            return str(services[0]["service"]) if services else None
+            return first_service((ranking or {}).get("services") or (), incident.target)
         case _:
             return incident.service
 

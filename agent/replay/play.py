@@ -30,7 +30,7 @@ from agent.replay.utility import CAP_S, HAND_OVER_S, utility
 from agent.runbook.match import pick
 from agent.runbook.parameters import MissingEvidence, gathered
 from agent.runbook.remedy import fitting
-from agent.runbook.skill import NONE_OF_THESE
+from agent.runbook.skill import NONE_OF_THESE, first_service
 from guardrails.action import UnknownAction, action_from_params, action_to_params, parameters_of, render
 
 if TYPE_CHECKING:
@@ -254,8 +254,8 @@ def component_of(skill: Skill, cause: str, case: Case, known: Mapping[str, Mappi
             return case.target
         case "ranked":
             ranked = (known[name].get("services") for name in known if skill.checks[name].tool == "causal")
-            first = next((services[0]["service"] for services in ranked if services), None)
-            return None if first is None else str(first)
+            found = (first_service(services, case.target) for services in ranked if services)
+            return next((one for one in found if one is not None), None)
         case _:
             return case.service
 

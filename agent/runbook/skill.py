@@ -20,7 +20,7 @@ from agent.runbook.parameters import Sources, checks_named, read_sources
 from agent.runbook.predicate import Predicate, read_predicate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 NONE_OF_THESE = "none_of_these"
 """Every skill has this cause: the world is larger than the skill."""
@@ -74,8 +74,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """component: 'target' when the cause lies in the database, 'service' in the alerting service, 'ranked' in whom the
-    causal ranking puts first. prior: a weight, which counts beside those of the skill's other causes.
+    """component: 'target' when the cause lies in the database, 'service' in the alerting service, 'ranked' in the
+    service that the causal ranking puts first. prior: a weight, which counts beside those of the skill's other causes.
     """
 
     id: str
@@ -140,6 +140,13 @@ class Skill:
     def remedy(self, cause: str) -> Remediation | None:
         """The first remediation for a cause; None where a human must think."""
         return next((fix for fix in self.remediations if fix.cause == cause), None)
+
+
+def first_service(ranked: Sequence[Mapping[str, Any]], target: str | None) -> str | None:
+    """Of a ranking's services, best first, the first that is not the target: a cause that lies there says
+    so itself. None: there is none.
+    """
+    return next((str(one["service"]) for one in ranked if one["service"] != target), None)
 
 
 def read(folder: str, files: Mapping[str, str]) -> Skill:

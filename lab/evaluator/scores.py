@@ -18,7 +18,7 @@ from agent.replay.case import question
 from agent.replay.play import Played, play, triaged
 from agent.replay.utility import CAP_S, HAND_OVER_S
 from agent.runbook.parameters import MissingEvidence, walk
-from agent.runbook.skill import UnusableSkill
+from agent.runbook.skill import UnusableSkill, first_service
 from lab.evaluator.retrieval import answered, remembered
 
 if TYPE_CHECKING:
@@ -378,8 +378,8 @@ def _figures(case: Case, skills: Mapping[str, Skill]) -> dict[str, float]:
 
 
 def _ranked(case: Case) -> str | None:
-    """Whom the causal ranking put first, where it was asked and answered."""
+    """The service that the causal ranking put first, where it was asked and answered."""
     for asked, said in sorted(case.answers.items()):
         if asked.startswith("causal:") and said and (services := said[0].data.get("services")):
-            return str(services[0]["service"])
+            return first_service(services, case.target)
     return None

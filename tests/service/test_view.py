@@ -18,6 +18,8 @@ RANKING: dict[str, Any] = {"services": [{"service": "payments", "probability": 0
         ("target", RANKING, "shop"),
         ("service", RANKING, "orders"),
         ("ranked", RANKING, "payments"),
+        ("ranked", {"services": [{"service": "shop"}, {"service": "billing"}]}, "billing"),
+        ("ranked", {"services": [{"service": "shop"}]}, None),
         ("ranked", {"services": []}, None),
         ("ranked", None, None),
         (None, None, "orders"),
