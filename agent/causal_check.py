@@ -132,7 +132,9 @@ def answered(around: Around, query: str, frame: Frame | None, target: str | None
 def told(around: Around, query: str, ranking: Ranking, data: Mapping[str, Any]) -> Answer:
     """What a ranking answers to a check's query. data: the ranking as evidence."""
     if ranking.abstained or not ranking.services:
-        return Answer("not_visible", "the metrics single out no service", data)
+        # That nobody stands out is an answer to whether anybody does; whether the target does stays open.
+        said = "the metrics single out no service"
+        return Answer("not_visible", said, data) if query == "target_leads" else Answer("no", said, data)
     first = ranking.services[0]
     says = f"{first.service} explains the metrics best ({first.probability:.2f})"
     others = ", ".join(f"{one.service} {one.probability:.2f}" for one in ranking.services[1:3])

@@ -42,6 +42,8 @@ WAITING = 1.0
 """Requests that wait for a connection: a pool that is large enough has none in the median."""
 RECENT_S = 15.0
 """The end of what is seen: what is so now, whatever it was since the impact began."""
+NOW_S = 3.0
+"""The newest sample and those just before it: whether it is still so. A blip is over while RECENT_S still shows it."""
 CHANGED = 1.5
 """A symptom stands out at this multiple of its normal size, and only beyond NOISE times its normal scatter."""
 NOISE = 4.0
@@ -178,25 +180,27 @@ class _Moved:
         }  # fmt: skip
 
 
-def _moved(seen: Seen, service: str, *kinds: Kind, named: str = "") -> tuple[_Moved, ...]:
-    """The service's series of these kinds with samples on both sides; named: a part of the family's name."""
+def _moved(seen: Seen, service: str, *kinds: Kind, named: str = "", recent_s: float = RECENT_S) -> tuple[_Moved, ...]:
+    """The service's series of these kinds with samples on both sides; named: a part of the family's name. recent_s: how
+    much of the end counts as now.
+    """
     found = []
     for family in seen.of_kind(*kinds):
         series = family.services.get(service)
         if series is None or named not in family.name:
             continue
         before = _median(series.values[series.times < seen.impact_start])
-        now = _median(_recent(series, seen.impact_start))
+        now = _median(_recent(series, seen.impact_start, recent_s))
         if math.isfinite(before) and math.isfinite(now):
             found.append(_Moved(service, family.name, before, now))
     return tuple(found)
 
 
-def _recent(series: Series, impact_start: float) -> np.ndarray:
+def _recent(series: Series, impact_start: float, recent_s: float) -> np.ndarray:
     """Values at the end of what was seen, none from before the impact."""
     if not len(series.times):
         return series.values
-    from_s = max(impact_start, float(series.times[-1]) - RECENT_S)
+    from_s = max(impact_start, float(series.times[-1]) - recent_s)
     return series.values[series.times >= from_s]
 
 
@@ -312,7 +316,7 @@ def pool_waiting(seen: Seen) -> Answer:
 def symptoms_now(seen: Seen) -> Answer:
     """Is anything of the alert's own service out of the ordinary now: latency, errors, saturation?"""
     service = seen.service or next(iter(seen.path()), "")
-    moved = _moved(seen, service, "latency", "errors", "saturation")
+    moved = _moved(seen, service, "latency", "errors", "saturation", recent_s=NOW_S)
     if not moved:
         return Answer("not_visible", f"no metric of {service or 'the service'} has samples round the impact", {})
     out = [one for one in moved if one.rose(CHANGED) and one.now - one.before > NOISE * _scatter(seen, one)]

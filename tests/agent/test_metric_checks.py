@@ -191,7 +191,7 @@ def test_a_metric_check_tells_what_is_different_since_the_impact(
 
 
 def test_a_blip_that_is_over_is_no_symptom_any_more() -> None:
-    values = [0.1] * 5 + [3.0] * 10 + [0.1] * 20
+    values = [0.1] * 5 + [3.0] * 10 + [0.1] * 5
     assert ask("symptoms_now", seen(Family("p99", "latency", {"shop": series(*values)}))).status == "no"
 
 
