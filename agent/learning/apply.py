@@ -170,10 +170,10 @@ def _set_threshold(body: Any, args: Mapping[str, Any]) -> None:
 
 
 def _add_cause_link(body: Any, args: Mapping[str, Any]) -> None:
-    check = _check(body, args["check"])
-    if args["cause"] in check.get("supports", {}):
+    check, strength = _check(body, args["check"]), _strength(args["strength"])
+    if check.get("supports", {}).get(args["cause"], strength) != strength:
         raise ConflictingEdit(f"{args['check']} speaks about {args['cause']} already")
-    check["supports"] = {**check.get("supports", {}), args["cause"]: _strength(args["strength"])}
+    check["supports"] = {**check.get("supports", {}), args["cause"]: strength}
 
 
 def _add_cause(body: Any, args: Mapping[str, Any]) -> None:
