@@ -144,10 +144,21 @@ def told(around: Around, query: str, ranking: Ranking, data: Mapping[str, Any]) 
     graph = around.calls()
     if around.target is None or first.service not in {around.target, *graph.callers.get(around.target, ())}:
         return Answer("no", summary, data)
-    way = graph.path(around.service or first.service, around.target)
+    way = _way(around, graph, ranking)
     if first.service != around.target:
         summary += f"; it calls {around.target} itself"
     return Answer("yes", summary, {**data, **({"paths": [list(way)]} if way else {})})
+
+
+def _way(around: Around, graph: ServiceGraph, ranking: Ranking) -> tuple[str, ...]:
+    """From the alert's service to the target, by way of the target's caller that the ranking puts first."""
+    target = around.target or ""
+    start = around.service or ranking.services[0].service
+    callers = graph.callers.get(target, ())
+    for caller in (one.service for one in ranking.services if one.service in callers):
+        if way := graph.path(start, caller):
+            return (*way, target)
+    return graph.path(start, target)
 
 
 def _shown(frame: Frame, ranking: Ranking, target: str | None) -> list[dict[str, Any]]:

@@ -39,6 +39,15 @@ def test_who_calls_the_target_speaks_for_the_target() -> None:
     assert told(AROUND, "any_leads", payments, {}).status == "yes"
 
 
+def test_the_way_to_the_target_is_by_its_caller_that_stands_out() -> None:
+    around = replace(AROUND, graph=(("storefront", "catalog"), ("catalog", "orders-db"), *AROUND.graph))
+    first = replace(RANKING, services=(RankedService("orders-db", 0.7, 9.0), RankedService("orders", 0.2, 3.0)))
+
+    assert told(around, "target_leads", first, {}).data["paths"] == [["storefront", "orders", "orders-db"]]
+    alone = replace(RANKING, services=(RankedService("orders-db", 0.9, 9.0),))
+    assert told(around, "target_leads", alone, {}).data["paths"] == [["storefront", "catalog", "orders-db"]]
+
+
 def test_when_nobody_stands_out_nobody_leads_and_whether_the_target_does_stays_open() -> None:
     for ranking in (replace(RANKING, abstained=True), replace(RANKING, services=())):
         assert told(AROUND, "any_leads", ranking, {}).status == "no"
