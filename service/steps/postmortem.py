@@ -45,7 +45,7 @@ def postmortem(ports: Ports) -> Handler:
         def save(tx: Transaction) -> Event:
             tx.run("save_postmortem", incident=incident.id, body=jsonb(post), markdown=markdown)
             counted(tx, incident, post)
-            return PostmortemWritten(str(path))
+            return PostmortemWritten(str(path.relative_to(ports.data_dir)))
 
         return save
 

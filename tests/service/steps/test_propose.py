@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from agent.database.execution import Bounds
+from agent.database.statements import Ran
 from agent.incident import IncidentState
 from agent.runbook.parameters import read_sources
 from agent.runbook.skill import Remediation
@@ -136,3 +137,16 @@ def test_a_statement_that_was_only_seen_running_is_none(world: World) -> None:
     _, row = proposed(world, proposing(world, "create_index_concurrently", None), evidence)
     assert row is not None
     assert row["document"]["verification"]["statement"] is None
+
+
+def test_the_statement_that_a_finding_names_is_signed_as_well(world: World) -> None:
+    ran = Ran(
+        userid=10, queryid=77, user="shop", query="SELECT 1", calls=38, total_ms=79_625.2, mean_ms=2095.4,
+        spread_ms=3.0, fastest_ms=None, rows=380, temp_bytes=0, share=1.0, generic_calls=None,
+    )  # fmt: skip
+    finding = {"data": {"statement": ran.as_data()}, "action": {"kind": "analyze_table"}}
+    evidence = {"schema": "public", "table": "orders", "findings": [finding]}
+    _, row = proposed(world, proposing(world, "analyze_table", None), evidence)
+    assert row is not None
+    signed = row["document"]["verification"]["statement"]
+    assert signed == {"queryid": "77", "user": "shop", "mean_us": 2_095_400, "calls": 38}
