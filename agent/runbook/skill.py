@@ -143,8 +143,9 @@ class Skill:
 
 
 def first_service(ranked: Sequence[Mapping[str, Any]], target: str | None) -> str | None:
-    """Of a ranking's services, best first, the first that is not the target: a cause that lies there says
-    so itself. None: there is none.
+    """Of a ranking's services, best first, the first that is not the target; a cause that lies there says so itself.
+
+    None: there is none.
     """
     return next((str(one["service"]) for one in ranked if one["service"] != target), None)
 
