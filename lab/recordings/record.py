@@ -108,6 +108,17 @@ class Repaired:
     params: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What every recording of one injection shares. at: epoch seconds. load: the machine's, while it was looked at."""
+
+    attempt: Attempt
+    at: float
+    looks: Sequence[Look]
+    repaired: Repaired
+    load: tuple[float, float, float]
+
+
 def plan(
     faults: Sequence[Fault], manifest: library.Manifest, count: int | None = None, *, anyway: bool = False
 ) -> tuple[Attempt, ...]:
@@ -193,29 +204,21 @@ class Recorder:
         # While they fire: Prometheus forgets since when, once they do not.
         later = [(one, self._around(one)) for one in self._listener.alerts() if one.name != heard.name]
         load = os.getloadavg()
-        repaired = self._repair(attempt, looks, around)
-        recording = self._recording(attempt, heard, around, injected_at, looks, repaired, load)
-        path = library.add(self._folder, recording)
+        injection = Injection(attempt, injected_at, looks, self._repair(attempt, looks, around), load)
+        recording = self._recording(attempt.id, injection, heard, around)
+        path, repaired = library.add(self._folder, recording), injection.repaired
         took = f"{time.time() - began:.0f} s, {path.stat().st_size / 1000:.0f} kB"
         self._say(f"{attempt.id}: restored in {_seconds(repaired.seconds)} by {repaired.by or 'nothing'}; {took}")
         for one, its in later:
-            self._also(attempt, one, its, injected_at, looks, repaired, load)
+            self._also(injection, one, its)
         return recording
 
-    def _also(
-        self,
-        attempt: Attempt,
-        heard: Heard,
-        around: Around,
-        injected_at: float,
-        looks: Sequence[Look],
-        repaired: Repaired,
-        load: tuple[float, float, float],
-    ) -> None:
+    def _also(self, injection: Injection, heard: Heard, around: Around) -> None:
         """The same injection as its next alert shows it: what the target said after that alert, the metrics as seen
         from its service. Left out where the target was not looked at afterwards, or the signal did not come back.
         """
-        after = [one for one in looks if one.at >= heard.fired_at]
+        attempt, repaired = injection.attempt, injection.repaired
+        after = [one for one in injection.looks if one.at >= heard.fired_at]
         signal = signal_of(around.expr or "")
         seconds = None if signal is None or repaired.seconds is None else self._came_back(signal, repaired.began)
         if not after or (attempt.fault.expected_action is not None and seconds is None):
@@ -225,9 +228,9 @@ class Recorder:
             for one in after
         )
         name = f"{attempt.id}-{heard.name.lower()}"
-        again = replace(repaired, seconds=seconds)
-        library.add(self._folder, self._recording(attempt, heard, around, injected_at, its, again, load, name=name))
-        self._say(f"{name}: beside it, {heard.fired_at - injected_at:.0f} s after the fault")
+        seen = replace(injection, looks=its, repaired=replace(repaired, seconds=seconds))
+        library.add(self._folder, self._recording(name, seen, heard, around))
+        self._say(f"{name}: beside it, {heard.fired_at - injection.at:.0f} s after the fault")
 
     # --- Before ------------------------------------------------------------------------------------------------------
 
@@ -385,31 +388,22 @@ class Recorder:
 
     # --- After -------------------------------------------------------------------------------------------------------
 
-    def _recording(
-        self,
-        attempt: Attempt,
-        heard: Heard,
-        around: Around,
-        injected_at: float,
-        looks: Sequence[Look],
-        repaired: Repaired,
-        load: tuple[float, float, float],
-        *,
-        name: str | None = None,
-    ) -> Recording:
-        fault, rule = attempt.fault, self._metrics.rule(heard.name, heard.labels)
+    def _recording(self, name: str, injection: Injection, heard: Heard, around: Around) -> Recording:
+        """name: of the recording, which is the attempt's but for what is seen beside its first alert."""
+        fault, looks, repaired = injection.attempt.fault, injection.looks, injection.repaired
+        rule = self._metrics.rule(heard.name, heard.labels)
         signal = signal_of(around.expr or "")
         now = datetime.now(UTC)
         whole = replace(around, end=now)
         return Recording(
-            id=name or attempt.id,
+            id=name,
             fault=fault.name,
-            seed=attempt.seed,
+            seed=injection.attempt.seed,
             recorded_at=now.isoformat(timespec="seconds"),
             alert=Alert(
                 labels=heard.labels,
                 annotations=heard.annotations,
-                injected_at=round(injected_at, 3),
+                injected_at=round(injection.at, 3),
                 active_at=round(around.impact_start.timestamp(), 3),
                 fired_at=round(heard.fired_at, 3),
                 received_at=round(heard.received_at, 3),
@@ -433,7 +427,7 @@ class Recorder:
                 params=repaired.params,
             ),
             restored_by=repaired.by,
-            load=(round(load[0], 2), round(load[1], 2), round(load[2], 2)),
+            load=(round(injection.load[0], 2), round(injection.load[1], 2), round(injection.load[2], 2)),
             versions=self._versions(),
             tape=tuple(one.tape for one in looks),
         )

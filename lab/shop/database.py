@@ -32,6 +32,10 @@ POOL_WAIT_S = 3.0
 # Ends a statement that nobody waits for any more, a second after the request's own deadline: see Database.run.
 STATEMENT_TIMEOUT_MS = int(1000 * (http.REQUEST_TIMEOUT_S + 1))
 
+# A pool that has grown gives one connection back each time this has passed with one to spare. The library's ten minutes
+# would keep what a leak or slow statements made it open for hours, and DatabaseConnectionsHigh on with it.
+POOL_IDLE_S = 0.25
+
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[object, ...]]]
 Rows = list[tuple[object, ...]]
 
@@ -49,6 +53,7 @@ def pool(
         min_size=size,
         max_size=most or size,
         timeout=POOL_WAIT_S,
+        max_idle=POOL_IDLE_S,
         open=False,
         kwargs={
             "autocommit": True,

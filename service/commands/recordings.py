@@ -41,6 +41,8 @@ def record(faults: str, count: int | None, out: Path | None, resume: bool, anew:
 
     folder = out or library.DATA
     if anew:
+        if faults or count is not None or resume:
+            raise CommandFailed("--anew takes every recording of the folder: leave out --faults, --count and --resume")
         _work_out_anew(folder)
         return
     try:

@@ -128,3 +128,11 @@ def test_record_anew_works_answers_out_again_and_leaves_what_was_measured(folder
     assert {name: (one.truth, one.load, one.samples) for name, one in before.items()} == {
         name: (one.truth, one.load, one.samples) for name, one in after.items()
     }
+
+
+@pytest.mark.parametrize("also", [("--faults", "blip"), ("--count", "3"), ("--resume",)])
+def test_record_anew_refuses_what_it_would_ignore(folder: Path, also: tuple[str, ...]) -> None:
+    result = _called("record", "--anew", "--out", str(folder), *also)
+
+    assert result.exit_code != 0
+    assert "leave out --faults, --count and --resume" in str(result.exception or result.output)
