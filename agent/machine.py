@@ -267,7 +267,7 @@ def _triaged(incident: Incident, skill: Skill | None, event: Triaged) -> Decisio
         milestones=_with_impact(incident, event.impact_start),
     )
     where = f" on {event.target} ({event.mode})" if event.target else ", no target known"
-    moved = _move(opened, skill)
+    moved = _move(opened, opened.working, skill)
     return replace(moved, note=f"skill {skill.name} chosen{where}")
 
 
@@ -293,13 +293,15 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
     else:
         answer = event.answer
     answered = {**working.answered, name: answer}
+    beliefs = belief.posterior(skill, answered)
+    call = loops.call_of(skill, name, answer, beliefs, working.look, now.timestamp())
     working = replace(
         working,
         answered=answered,
         pending=tuple(check for check in working.pending if check != name),
-        beliefs=belief.posterior(skill, answered),
+        beliefs=beliefs,
+        calls=loops.with_call(working.calls, call),
     )
-    working = loops.checked(skill, working, name, now.timestamp())
     match loops.judged(working.calls):
         case loops.End(why):
             circled = replace(incident, working=replace(working, pending=()))
@@ -308,7 +310,7 @@ def _answered(incident: Incident, skill: Skill | None, event: CheckAnswered | St
             working = replace(working, barred_calls=tuple(sorted({*working.barred_calls, barred})))
         case None:
             pass
-    moved = _move(replace(incident, working=working), skill)
+    moved = _move(incident, working, skill)
     if moved.incident.working.conclusion and not incident.working.conclusion:
         moved = replace(moved, incident=moved.incident.reached(Milestone.DIAGNOSED, now))
     check = skill.checks.get(name)  # None when the skill was edited meanwhile
@@ -347,19 +349,20 @@ def _step_failed(incident: Incident, event: StepFailed) -> Decision:
             return _needs_human(incident, f"{event.kind} gave up: {event.error}", Outcome.INCONCLUSIVE, _postmortem())
 
 
-def _move(incident: Incident, skill: Skill) -> Decision:
-    move = next_move(skill, incident.working)
+def _move(incident: Incident, working: Working, skill: Skill) -> Decision:
+    """The next move of the investigation. working: takes the place of the incident's own."""
+    move = next_move(skill, working)
     match move:
         case Wait():
-            return Decision(incident, (), "")
+            return Decision(replace(incident, working=working), (), "")
         case Ask(checks):
-            working = replace(incident.working, pending=(*incident.working.pending, *checks))
+            asked = replace(working, pending=(*working.pending, *checks))
             steps = tuple(_check_step(skill, name) for name in checks)
-            return Decision(replace(incident, working=working), steps, "")
+            return Decision(replace(incident, working=asked), steps, "")
         case GiveUp(why):
-            return _needs_human(incident, why, Outcome.INCONCLUSIVE, _postmortem())
+            return _needs_human(replace(incident, working=working), why, Outcome.INCONCLUSIVE, _postmortem())
         case Conclude(conclusion):
-            working = replace(incident.working, conclusion=conclusion)
+            working = replace(working, conclusion=conclusion)
             return _act_on(replace(incident, working=working), skill)
         case _:
             assert_never(move)
@@ -590,5 +593,5 @@ def _another_look(incident: Incident, skill: Skill, event: HumanAsked, now: date
     again = _to(incident, _I.INVESTIGATING, outcome=None, working=fresh)
     noted = f"{event.person} asked for another look"
     held = f"; not asked again, the same {loops.SAME_BARS} times: {', '.join(sorted(stands))}" if stands else ""
-    moved = _move(again, skill)
+    moved = _move(again, fresh, skill)
     return replace(moved, note=f"{noted}{held} → {moved.note}" if moved.note else noted + held)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import math
+from operator import mul
 from typing import TYPE_CHECKING
 
+from agent.brain.entropy import bits_of
 from agent.runbook.skill import NONE_OF_THESE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent.incident import Answered
     from agent.runbook.skill import Check, Skill
+
+_TELLING = frozenset({"yes", "no"})
 
 
 def posterior(skill: Skill, answered: Mapping[str, Answered]) -> dict[str, float]:
@@ -20,33 +22,29 @@ def posterior(skill: Skill, answered: Mapping[str, Answered]) -> dict[str, float
     return _normal(skill, _weights(skill, _told(skill, answered)))
 
 
-def _told(skill: Skill, answered: Mapping[str, Answered]) -> list[tuple[Mapping[str, float], bool]]:
-    """P(yes | cause) of each check that said yes or no, and whether it said yes."""
+def _told(skill: Skill, answered: Mapping[str, Answered]) -> list[tuple[float, ...]]:
+    """The likelihood, cause by cause, of what each check said that said yes or no."""
     return [
-        (check.yes_given, answer.status == "yes")
+        skill.likelihoods[name][answer.status == "yes"]
         for name, answer in answered.items()
-        if answer.status in {"yes", "no"} and (check := skill.checks.get(name)) is not None and not check.gathers
+        if answer.status in _TELLING and name in skill.likelihoods
     ]
 
 
-def _weights(skill: Skill, told: list[tuple[Mapping[str, float], bool]]) -> dict[str, float]:
-    """Not yet normal. Products, not sums of logs: chances stay above 0.01, so a hundred answers are far from the
-    smallest number there is.
+def _weights(skill: Skill, told: Sequence[tuple[float, ...]]) -> Sequence[float]:
+    """Not yet normal, in the order of causes. Products, not sums of logs: chances stay above 0.01, so a hundred answers
+    are far from the smallest number there is.
     """
-    weights = skill.priors()
-    for chance, yes in told:
-        if yes:
-            for cause in weights:
-                weights[cause] *= chance[cause]
-        else:
-            for cause in weights:
-                weights[cause] *= 1 - chance[cause]
+    weights: Sequence[float] = skill.prior_shares
+    for likelihood in told:
+        weights = list(map(mul, weights, likelihood))
     return weights
 
 
-def _normal(skill: Skill, weights: Mapping[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return _with_floor({cause: weight / total for cause, weight in weights.items()}, skill.parameters.floor)
+def _normal(skill: Skill, weights: Sequence[float]) -> dict[str, float]:
+    total = sum(weights)
+    beliefs = {cause: weight / total for cause, weight in zip(skill.causes, weights, strict=True)}
+    return _with_floor(beliefs, skill.parameters.floor)
 
 
 def _with_floor(beliefs: dict[str, float], floor: float) -> dict[str, float]:
@@ -58,29 +56,16 @@ def _with_floor(beliefs: dict[str, float], floor: float) -> dict[str, float]:
     return {cause: floor if cause == NONE_OF_THESE else p * shrink for cause, p in beliefs.items()}
 
 
-def entropy(beliefs: Mapping[str, float]) -> float:
-    """In bits."""
-    return -sum(p * math.log2(p) for p in beliefs.values() if p > 0)
-
-
 def expected_gain(check: Check, beliefs: Mapping[str, float]) -> float:
     """Bits that asking the check is expected to bring: what its answer and the cause tell of each other, which is the
     uncertainty of the answer less what is left of it when the cause is known.
     """
-    given = check.yes_given
+    given, bits_given = check.yes_given, check.bits_given
     chance_yes = sum([belief * given[cause] for cause, belief in beliefs.items()])
     if not 0 < chance_yes < 1:
         return 0.0
-    left = sum([belief * _of_two(given[cause]) for cause, belief in beliefs.items()])
-    return max(0.0, _of_two(chance_yes) - left)
-
-
-@functools.lru_cache(maxsize=4096)
-def _of_two(chance: float) -> float:
-    """Entropy of a yes or no, in bits."""
-    if not 0 < chance < 1:
-        return 0.0
-    return -chance * math.log2(chance) - (1 - chance) * math.log2(1 - chance)
+    left = sum([belief * bits_given[cause] for cause, belief in beliefs.items()])
+    return max(0.0, bits_of(chance_yes) - left)
 
 
 def leave_one_out(skill: Skill, answered: Mapping[str, Answered], cause: str) -> tuple[float, float]:
@@ -88,7 +73,7 @@ def leave_one_out(skill: Skill, answered: Mapping[str, Answered], cause: str) ->
     told = _told(skill, answered)
     weights = _weights(skill, told)
     values = [_normal(skill, weights)[cause]]
-    for chance, yes in told:
-        without = {one: weight / (chance[one] if yes else 1 - chance[one]) for one, weight in weights.items()}
+    for likelihood in told:
+        without = [weight / chance for weight, chance in zip(weights, likelihood, strict=True)]
         values.append(_normal(skill, without)[cause])
     return min(values), max(values)

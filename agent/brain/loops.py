@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.brain.beliefs import entropy
+from agent.brain.entropy import entropy
 from agent.incident import Call
 
 if TYPE_CHECKING:
@@ -109,15 +109,25 @@ def question(check: Check) -> str:
 
 def checked(skill: Skill, working: Working, name: str, at_s: float) -> Working:
     """With the call that a newly answered check was. working: the answer and the beliefs after it are in."""
-    check, answer = skill.checks.get(name), working.answered[name]
+    return made(working, call_of(skill, name, working.answered[name], working.beliefs, working.look, at_s))
+
+
+def call_of(skill: Skill, name: str, answer: Answered, beliefs: Mapping[str, float], look: int, at_s: float) -> Call:
+    """The call that a check was. beliefs: after its answer."""
+    check = skill.checks.get(name)
     tool, args = (check.tool, check.query) if check is not None else ("check", name)
     telling = check is not None and not check.gathers and answer.status in {"yes", "no"}
-    bits = round(entropy(working.beliefs), 6) if telling else None
-    return made(working, Call(tool, args, result_of(answer), working.look, at_s, bits))
+    bits = round(entropy(beliefs), 6) if telling else None
+    return Call(tool, args, result_of(answer), look, at_s, bits)
 
 
 def made(working: Working, call: Call) -> Working:
-    return replace(working, calls=(*working.calls, call)[-CALLS_KEPT:])
+    return replace(working, calls=with_call(working.calls, call))
+
+
+def with_call(calls: tuple[Call, ...], call: Call) -> tuple[Call, ...]:
+    """The newest last; the oldest is forgotten when there are too many."""
+    return (*calls, call)[-CALLS_KEPT:]
 
 
 def judged(calls: Sequence[Call]) -> Verdict:
@@ -125,6 +135,9 @@ def judged(calls: Sequence[Call]) -> Verdict:
     if not calls:
         return None
     last = calls[-1]
+    # Every rule needs the newest call to have been made so often: most are made once, and that is seen at once.
+    if sum([call.args == last.args and call.tool == last.tool for call in calls]) < min(SAME_BARS, ROUNDS_ENDS):
+        return None
     recent = [call for call in calls if last.at_s - call.at_s <= WINDOW_S]
     identical = [call for call in recent if call.asked == last.asked]
     same = sum(1 for call in identical if call.result == last.result)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from agent.brain.entropy import bits_of
 from agent.brain.parameters import DEFAULTS, BrainParameters, read_parameters
 from agent.replay.case import MECHANISMS
 from agent.runbook.parameters import Sources, checks_named, read_sources
@@ -57,7 +58,7 @@ class Check:
     needs: checks that must be answered first. gathers: True for a check that only collects what others read.
     supports: the words the skill wrote, by cause, which may be a mechanism that only a skill composed with this one
     declares; otherwise: the word for the causes it did not name. predicate: decides yes or no from the answer's data,
-    None: as the check says itself.
+    None: as the check says itself. bits_given: entropy of the answer, by cause, when the cause is known.
     """
 
     id: str
@@ -70,6 +71,10 @@ class Check:
     supports: Mapping[str, str] = field(default_factory=dict)
     otherwise: str = UNRELATED
     predicate: Predicate | None = None
+    bits_given: Mapping[str, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits_given", {cause: bits_of(chance) for cause, chance in self.yes_given.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,9 @@ class Skill:
     """composed_with: the skills whose causes and checks are added to its own, and how much their priors weigh.
     excluded: a label that matches one of them makes the skill unfit. pins: sha256 of each file set it was made from, by
     skill name; empty where it came from no store.
+
+    Worked out once, since an investigation needs them after every answer, each in the order of causes: prior_shares,
+    P(cause); likelihoods, of each check that tells of a cause P(no | cause) and P(yes | cause).
     """
 
     name: str
@@ -132,10 +140,24 @@ class Skill:
     composed_with: Mapping[str, float] = field(default_factory=dict)
     excluded: tuple[Matcher, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
+    prior_shares: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    likelihoods: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        total = sum(cause.prior for cause in self.causes.values())
+        object.__setattr__(self, "prior_shares", tuple(cause.prior / total for cause in self.causes.values()))
+        yes = {
+            name: tuple(check.yes_given[cause] for cause in self.causes)
+            for name, check in self.checks.items()
+            if not check.gathers
+        }
+        each = {name: (tuple(1 - chance for chance in chances), chances) for name, chances in yes.items()}
+        object.__setattr__(self, "likelihoods", each)
 
     def priors(self) -> dict[str, float]:
-        total = sum(cause.prior for cause in self.causes.values())
-        return {name: cause.prior / total for name, cause in self.causes.items()}
+        return dict(zip(self.causes, self.prior_shares, strict=True))
 
     def remedy(self, cause: str) -> Remediation | None:
         """The first remediation for a cause; None where a human must think."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.brain.beliefs import entropy, expected_gain, leave_one_out, posterior
+from agent.brain.beliefs import expected_gain, leave_one_out, posterior
+from agent.brain.entropy import entropy
 from agent.brain.parameters import DEFAULTS
 from agent.incident import Answered
 from agent.runbook.skill import NONE_OF_THESE, Skill
