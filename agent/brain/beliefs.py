@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent.incident import Answered
-    from agent.runbook.skill import Check, Skill
+    from agent.runbook.skill import Skill
 
 _TELLING = frozenset({"yes", "no"})
 
@@ -56,16 +56,16 @@ def _with_floor(beliefs: dict[str, float], floor: float) -> dict[str, float]:
     return {cause: floor if cause == NONE_OF_THESE else p * shrink for cause, p in beliefs.items()}
 
 
-def expected_gain(check: Check, beliefs: Mapping[str, float]) -> float:
-    """Bits that asking the check is expected to bring: what its answer and the cause tell of each other, which is the
-    uncertainty of the answer less what is left of it when the cause is known.
+def expected_gain(skill: Skill, name: str, beliefs: Mapping[str, float]) -> float:
+    """Bits that asking a check is expected to bring: what its answer and the cause tell of each other, which is the
+    uncertainty of the answer less what is left of it when the cause is known. 0 for one that only gathers.
     """
-    given, bits_given = check.yes_given, check.bits_given
-    chance_yes = sum([belief * given[cause] for cause, belief in beliefs.items()])
-    if not 0 < chance_yes < 1:
+    told = skill.likelihoods.get(name)
+    if told is None:
         return 0.0
-    left = sum([belief * bits_given[cause] for cause, belief in beliefs.items()])
-    return max(0.0, bits_of(chance_yes) - left)
+    shares = [beliefs[cause] for cause in skill.causes]
+    chance_yes, left = sum(map(mul, shares, told.yes)), sum(map(mul, shares, told.bits))
+    return max(0.0, bits_of(chance_yes) - left) if 0 < chance_yes < 1 else 0.0
 
 
 def leave_one_out(skill: Skill, answered: Mapping[str, Answered], cause: str) -> tuple[float, float]:

@@ -149,7 +149,7 @@ def _most_telling_per_second(skill: Skill, working: Working) -> tuple[str, ...]:
     rate: dict[str, float] = {}
     for check in _open_checks(skill, working):
         for candidate in _opened(skill, working, check) if check.gathers else [check]:
-            gain = belief.expected_gain(candidate, working.beliefs)
+            gain = belief.expected_gain(skill, candidate.id, working.beliefs)
             cost_s = check.cost_s + (candidate.cost_s if check.gathers else 0.0)
             if gain >= skill.parameters.worth_asking_bits:
                 rate[check.id] = max(rate.get(check.id, 0.0), gain / cost_s)

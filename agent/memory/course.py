@@ -120,7 +120,7 @@ def told(skill: Skill, rows: Iterable[Row], working: Working) -> tuple[Turn, ...
 
 
 def _reason(skill: Skill, working: Working, check: Check) -> tuple[str, float | None]:
-    gain = None if check.gathers else round(belief.expected_gain(check, working.beliefs), 4)
+    gain = None if check.gathers else round(belief.expected_gain(skill, check.id, working.beliefs), 4)
     if not working.answered:
         return "the skill begins with it", gain
     leader = max(working.beliefs, key=lambda cause: working.beliefs[cause])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import yaml
 
@@ -58,7 +58,7 @@ class Check:
     needs: checks that must be answered first. gathers: True for a check that only collects what others read.
     supports: the words the skill wrote, by cause, which may be a mechanism that only a skill composed with this one
     declares; otherwise: the word for the causes it did not name. predicate: decides yes or no from the answer's data,
-    None: as the check says itself. bits_given: entropy of the answer, by cause, when the cause is known.
+    None: as the check says itself.
     """
 
     id: str
@@ -71,10 +71,6 @@ class Check:
     supports: Mapping[str, str] = field(default_factory=dict)
     otherwise: str = UNRELATED
     predicate: Predicate | None = None
-    bits_given: Mapping[str, float] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bits_given", {cause: bits_of(chance) for cause, chance in self.yes_given.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +110,20 @@ class Remediation:
     params: Sources = None
 
 
+class Likelihood(NamedTuple):
+    """What an answer to a check tells of the causes, one value each: P(no | cause), P(yes | cause), and how uncertain
+    the answer is, in bits, where the cause is known.
+    """
+
+    no: tuple[float, ...]
+    yes: tuple[float, ...]
+    bits: tuple[float, ...]
+
+    @classmethod
+    def of(cls, yes: tuple[float, ...]) -> Likelihood:
+        return cls(tuple(1 - chance for chance in yes), yes, tuple(map(bits_of, yes)))
+
+
 @dataclass(frozen=True, slots=True)
 class Skill:
     """composed_with: the skills whose causes and checks are added to its own, and how much their priors weigh.
@@ -121,7 +131,7 @@ class Skill:
     skill name; empty where it came from no store.
 
     Worked out once, since an investigation needs them after every answer, each in the order of causes: prior_shares,
-    P(cause); likelihoods, of each check that tells of a cause P(no | cause) and P(yes | cause).
+    P(cause); likelihoods, by check, of those that do not only gather.
     """
 
     name: str
@@ -141,19 +151,16 @@ class Skill:
     excluded: tuple[Matcher, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
     prior_shares: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    likelihoods: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(
-        init=False, repr=False, compare=False
-    )
+    likelihoods: Mapping[str, Likelihood] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         total = sum(cause.prior for cause in self.causes.values())
         object.__setattr__(self, "prior_shares", tuple(cause.prior / total for cause in self.causes.values()))
-        yes = {
-            name: tuple(check.yes_given[cause] for cause in self.causes)
+        each = {
+            name: Likelihood.of(tuple(check.yes_given[cause] for cause in self.causes))
             for name, check in self.checks.items()
             if not check.gathers
         }
-        each = {name: (tuple(1 - chance for chance in chances), chances) for name, chances in yes.items()}
         object.__setattr__(self, "likelihoods", each)
 
     def priors(self) -> dict[str, float]:

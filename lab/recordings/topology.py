@@ -26,8 +26,17 @@ class Topology:
         longest_first = sorted(self.names, key=lambda word: (-len(word), word))
         return re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
 
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        """Texts as they read here: the recordings' are few, and come again and again."""
+        return {}
+
     def text(self, text: str) -> str:
-        return self._words.sub(lambda found: self.names[found.group()], text) if self.names else text
+        if not self.names:
+            return text
+        if text not in self._known:
+            self._known[text] = self._words.sub(lambda found: self.names[found.group()], text)
+        return self._known[text]
 
     def alert(self, name: str) -> str:
         """OrdersSlow → BookingsSlow."""
