@@ -36,7 +36,9 @@ from lab.bench.learn_tables import (
     HAND,
     LOOP,
     PLACEBO,
+    REACHED,
     SHIPPED,
+    UNTUNED,
     Row,
     Rows,
     arm_rows,
@@ -45,6 +47,7 @@ from lab.bench.learn_tables import (
     strata,
     superiority,
 )
+from lab.bench.untuned import untuned, write_skills
 from lab.evaluator.crew import processors
 from lab.learn.decisions import without
 from lab.learn.journal import Journal, UnusableInput
@@ -54,9 +57,14 @@ from lab.learn.run import seed_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from agent.learning.tree import Tree
     from lab.learn.processes import Asked
 
-REGISTRATION = ROOT / "docs" / "preregistration" / "learning.json"
+REGISTRATIONS = {
+    "shipped": ROOT / "docs" / "preregistration" / "learning.json",
+    "untuned": ROOT / "docs" / "preregistration" / "learning-untuned.json",
+}
+"""By the skills that the loops begin with."""
 CURVE_EVERY = 20
 AA_RUNS, AA_PAIRS, AA_INCIDENTS = 2000, 300, 1000
 SPLITS = ("test", "unseen")
@@ -65,10 +73,17 @@ SPLITS = ("test", "unseen")
 @click.command(
     "learn",
     epilog="\b\nExamples:\n  stanch bench learn --json > learn.jsonl\n  stanch bench learn --minutes 30 --out runs\n"
-    "  stanch bench learn --tuning",
+    "  stanch bench learn --start untuned --out untuned\n  stanch bench learn --tuning",
 )
-@click.option("--seeds", default=5, show_default=True, help="Loops, seeds 1 to N.")
+@click.option("--seeds", type=click.IntRange(1), help="Loops, seeds 1 to N; as many as are registered without it.")
 @click.option("--rounds", default=120, show_default=True)
+@click.option(
+    "--start",
+    type=click.Choice(list(REGISTRATIONS)),
+    default="shipped",
+    show_default=True,
+    help="What the loops begin with: the skills as they are, or without what tuning put into them.",
+)
 @click.option(
     "--minutes", default=0.0, help="Start and continue loops for no longer than this; 0: as long as it takes."
 )
@@ -80,24 +95,52 @@ SPLITS = ("test", "unseen")
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines instead of words.")
 def learn(
-    seeds: int, rounds: int, minutes: float, workers: int, out: Path | None, recordings: Path | None, *, tuning: bool,
-    as_json: bool,
+    seeds: int | None, rounds: int, start: str, minutes: float, workers: int, out: Path | None,
+    recordings: Path | None, *, tuning: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the loops, then open the sealed families once and compare. Progress on stderr."""
     if tuning:
         with evaluator(recordings, processes=processors()) as judge:
             _print(tuning_rows(judge, seed_tree()), as_json=as_json)
         return
+    plan = _registration(start)
+    count = len(plan["seeds"]) if seeds is None else seeds
+    folder = out or Path("learning-bench")
+    begun = Begun.of(start, folder)
+    ends = time.monotonic() + minutes * 60 if minutes else None
+    _loops(folder, begun, count, rounds, recordings, workers, ends)
+    _print(Bench(folder, begun, count, rounds, recordings, plan).rows(), as_json=as_json)
+
+
+def _registration(start: str) -> dict[str, Any]:
+    """Raises UnusableInput."""
+    path = REGISTRATIONS[start]
     try:
-        plan = registered(json.loads(REGISTRATION.read_bytes()))
+        return registered(json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
         kind = "cannot be used" if isinstance(error, Unregistered) else "cannot be read"
-        raise UnusableInput(f"{REGISTRATION.relative_to(ROOT)} {kind}: {error}") from error
-    hand_tuned(seed_tree(), hand_edits())  # better refused now than after the loops
-    folder = out or Path("learning-bench")
-    ends = time.monotonic() + minutes * 60 if minutes else None
-    _loops(folder, seeds, rounds, recordings, workers, ends)
-    _print(Bench(folder, seeds, rounds, recordings, plan).rows(), as_json=as_json)
+        raise UnusableInput(f"{path.relative_to(ROOT)} {kind}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the loops begin with. arm: its name in the tables. other: what an expert made of the same skills, and its
+    name there. folder: for stanch learn --skills, None for the shipped ones.
+    """
+
+    arm: str
+    tree: Tree
+    other: tuple[str, Tree]
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, start: str, folder: Path) -> Begun:
+        """folder: where skills that are not the shipped ones are written. Raises UnusableInput."""
+        shipped = seed_tree()
+        if start == "shipped":
+            return cls(SHIPPED, shipped, (HAND, hand_tuned(shipped, hand_edits())))
+        tree = untuned(shipped)
+        return cls(UNTUNED, tree, (REACHED, shipped), write_skills(folder / "skills", tree))
 
 
 def _print(rows: Iterator[Row], *, as_json: bool) -> None:
@@ -108,7 +151,9 @@ def _print(rows: Iterator[Row], *, as_json: bool) -> None:
 # --- The loops -------------------------------------------------------------------------------------------------------
 
 
-def _loops(folder: Path, seeds: int, rounds: int, recordings: Path | None, workers: int, ends: float | None) -> None:
+def _loops(
+    folder: Path, begun: Begun, seeds: int, rounds: int, recordings: Path | None, workers: int, ends: float | None
+) -> None:
     """Runs or continues every loop and the placebo, some side by side; each survives being stopped."""
     waiting = [(f"loop-{seed}", seed, False) for seed in range(1, seeds + 1)]
     waiting.insert(min(2, len(waiting)), ("placebo-1", 1, True))
@@ -119,7 +164,7 @@ def _loops(folder: Path, seeds: int, rounds: int, recordings: Path | None, worke
         while waiting and len(running) < workers and not late:
             name, seed, placebo = waiting.pop(0)
             running[name] = (
-                _start(folder / name, seed, rounds, recordings, processes, placebo=placebo),
+                _start(folder / name, begun, seed, rounds, recordings, processes, placebo=placebo),
                 time.monotonic(),
             )
         for name, (process, began) in list(running.items()):
@@ -137,9 +182,10 @@ def _loops(folder: Path, seeds: int, rounds: int, recordings: Path | None, worke
 
 
 def _start(
-    out: Path, seed: int, rounds: int, recordings: Path | None, processes: int, *, placebo: bool
+    out: Path, begun: Begun, seed: int, rounds: int, recordings: Path | None, processes: int, *, placebo: bool
 ) -> subprocess.Popen[bytes]:
     place = ["--recordings", str(recordings.resolve())] if recordings else []
+    place += ["--skills", str(begun.folder.resolve())] if begun.folder else []
     how = ["--processes", str(processes), *(["--placebo"] if placebo else [])]
     out.mkdir(parents=True, exist_ok=True)
     command = ["--rounds", str(rounds), "--seed", str(seed), "--out", str(out.resolve()), *place, *how]
@@ -159,6 +205,7 @@ class Bench:
     """Everything after the loops. plan: the registration."""
 
     folder: Path
+    begun: Begun
     seeds: int
     rounds: int
     recordings: Path | None
@@ -196,7 +243,7 @@ class Bench:
             yield from arm_rows(split, results)
             yield from self._bounds(judge, split)
             if done:
-                weights = resampled([row["family"] for row in results[SHIPPED][0]], self.rng)
+                weights = resampled([row["family"] for row in results[self.begun.arm][0]], self.rng)
                 yield from reductions(split, results, weights, self.rng, self.plan, complete=complete)
                 yield from superiority(split, results, weights, self.rng, self.plan)
                 yield from strata(split, results)
@@ -204,15 +251,15 @@ class Bench:
             yield from self._curve(judge, done)
             yield from self._operators(judge, done)
             yield from self._winner(judge, done)
-        yield self._aa(judge, arms[SHIPPED][0])
+        yield self._aa(judge, arms[self.begun.arm][0])
 
     def _arms(self, judge: Asked, suggest: Asked, done: Sequence[int]) -> dict[str, list[str]]:
         """Candidates by arm, one a run."""
-        seed = seed_tree()
-        arms: dict[str, list[str]] = {SHIPPED: [self._known(seed)]}
+        seed, (other, tree) = self.begun.tree, self.begun.other
+        arms: dict[str, list[str]] = {self.begun.arm: [self._known(seed)]}
         arms[LOOP] = [self._champion(f"loop-{number}") for number in done]
         _progress("baselines")
-        arms[HAND] = [self._known(hand_tuned(seed, hand_edits()))]
+        arms[other] = [self._known(tree)]
         arms["B2 counts only"] = [self._known(counts_only(judge, seed))]
         tree, kept = greedy(judge, suggest, seed, self.rounds)
         _progress(f"greedy kept {kept} of {self.rounds}")
@@ -265,7 +312,7 @@ class Bench:
         }  # fmt: skip
 
     def _bounds(self, judge: Asked, split: str) -> Iterator[Row]:
-        told = window(judge, seed_tree())
+        told = window(judge, self.begun.tree)
         usual = Counter(row["mechanism"] for row in told).most_common(1)[0][0]
         count = int(self.plan["incidents"][split])
         rows = judge({"op": "bounds", "split": split, "stream": "exam", "count": count, "constant": usual})["rows"]
@@ -318,7 +365,7 @@ class Bench:
 
     def _winner(self, judge: Asked, done: Sequence[int]) -> Iterator[Row]:
         """What the gate measured when it kept, against what the sealed families show."""
-        before = mean(self._exam(judge, self._known(seed_tree()), "test"), "utility")
+        before = mean(self._exam(judge, self._known(self.begun.tree), "test"), "utility")
         for seed in done:
             state = fold(self._ledger(f"loop-{seed}"))
             test = mean(self._exam(judge, self._champion(f"loop-{seed}"), "test"), "utility") - before
@@ -329,7 +376,7 @@ class Bench:
             }  # fmt: skip
 
     def _aa(self, judge: Asked, tree: str, *, runs: int = AA_RUNS, incidents: int = AA_INCIDENTS) -> Row:
-        """The shipped skills against themselves, on different incidents, so that there is something to err about."""
+        """What the loop began with against itself, on different incidents, so that there is something to err about."""
         request = {"op": "examine", "tree": tree, "split": "validation", "stream": "a/a", "count": incidents}
         utilities = np.array([row["utility"] for row in judge(request)["rows"]])
         alpha = float(self.plan["constants"]["alpha"]["explore"])

@@ -19,6 +19,8 @@ Results = dict[str, list[Rows]]
 """Rows of the examination by arm, one list a run."""
 
 SHIPPED, HAND, PLACEBO, LOOP = "B0 shipped skills", "B1 hand-tuned", "B4 placebo", "loop"
+UNTUNED, REACHED = "B0 untuned skills", "shipped skills"
+"""Of the run that begins without what tuning put into the skills; what it could find again is in the shipped ones."""
 LEVEL = 0.05
 KEYS = ("mechanism_right", "wrong_fix", "harm")
 
@@ -43,13 +45,19 @@ def arm_rows(split: str, results: Results) -> Iterator[Row]:
         }  # fmt: skip
 
 
+def base(results: Results) -> str:
+    """The arm that the loop began with."""
+    return SHIPPED if SHIPPED in results else UNTUNED
+
+
 def reductions(
     split: str, results: Results, weights: np.ndarray, rng: np.random.Generator, plan: Mapping[str, Any], *,
     complete: bool,
 ) -> Iterator[Row]:  # fmt: skip
-    """Every arm against the shipped skills, then the loop against the tuned ones and against the placebo."""
-    pairs = [(SHIPPED, name) for name in results if name != SHIPPED]
-    pairs += [(against, LOOP) for against in (HAND, PLACEBO) if against in results and LOOP in results]
+    """Every arm against what the loop began with, then the loop against the tuned skills and against the placebo."""
+    begun = base(results)
+    pairs = [(begun, name) for name in results if name != begun]
+    pairs += [(against, LOOP) for against in (HAND, REACHED, PLACEBO) if against in results and LOOP in results]
     for against, name in pairs:
         gained, changes = _compared(results, against, name, weights, rng)
         gates = gates_hold(changes, plan)
@@ -68,11 +76,11 @@ def reductions(
 def superiority(
     split: str, results: Results, weights: np.ndarray, rng: np.random.Generator, plan: Mapping[str, Any]
 ) -> Iterator[Row]:
-    """What the loop does better than the shipped skills, by Holm over three questions; nothing where a gate is missed.
+    """What the loop does better than what it began with, by Holm over three questions; nothing where a gate is missed.
 
     p: one-sided, of the bootstrap.
     """
-    gained, changes = _compared(results, SHIPPED, LOOP, weights, rng)
+    gained, changes = _compared(results, base(results), LOOP, weights, rng)
     gates = gates_hold(changes, plan)
     asked = {
         "less time to mitigate": gained.not_above,
@@ -104,7 +112,7 @@ def gates_hold(changes: Mapping[str, Interval], plan: Mapping[str, Any]) -> bool
 
 
 def strata(split: str, results: Results) -> Iterator[Row]:
-    (before,) = results[SHIPPED]
+    (before,) = results[base(results)]
     for name in sorted({stratum for row in before for stratum in row["strata"]}):
         old = [row for row in before if name in row["strata"]]
         new = [row for run in results[LOOP] for row in run if name in row["strata"]]

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recordings", type=Path)
+    parser.add_argument("--skills", type=Path)
     parser.add_argument("--placebo", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--window", type=int, default=WINDOW)
@@ -30,6 +31,7 @@ def main() -> None:
             rounds=given.rounds,
             seed=given.seed,
             recordings=given.recordings,
+            skills=given.skills,
             how=how,
             window=given.window,
             cap=given.cap,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from agent.learning.catalogue import CATALOGUE
 from agent.learning.gate import CAP_PAIRS
 from agent.learning.tree import Reader, Tree, tree_of
+from agent.runbook.skill import UnusableSkill
 from connectors import runbooks
-from lab.learn.journal import Journal
+from lab.learn.journal import Journal, UnusableInput
 from lab.learn.loop import WINDOW, Loop, Settings
 from lab.learn.processes import evaluator, proposer
 
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
     from agent.learning.ledger import Row
 
 
-def seed_tree() -> Tree:
-    return tree_of(runbooks.texts())
+def seed_tree(folder: Path | None = None) -> Tree:
+    """folder: skills to begin with; None: those that come with Stanch. Raises UnusableInput."""
+    try:
+        texts = runbooks.texts(folder or runbooks.SEED)
+    except UnusableSkill as wrong:
+        raise UnusableInput(str(wrong)) from wrong
+    if not texts:
+        raise UnusableInput(f"{folder} holds no skill: a skill is a folder with a SKILL.md")
+    return tree_of(texts)
 
 
 def rows_of(
@@ -30,13 +38,15 @@ def rows_of(
     rounds: int,
     seed: int,
     recordings: Path | None,
+    skills: Path | None = None,
     how: str = "rules",
     profile: Profile = "explore",
     window: int = WINDOW,
     cap: int = CAP_PAIRS,
     processes: int = 1,
 ) -> Iterator[Row]:
-    """Each line of the ledger as it is written. window, cap: as in lab.learn.loop.Settings. processes: that play
+    """Each line of the ledger as it is written. skills: the folder a new run begins with, None: those that come
+    with Stanch. window, cap: as in lab.learn.loop.Settings. processes: that play
     incidents side by side; the lines are the same.
 
     Raises lab.learn.journal.UnusableInput.
@@ -47,4 +57,4 @@ def rows_of(
         evaluator(recordings, processes=processes) as judge,
         proposer() as suggest,
     ):
-        yield from Loop(journal, judge, suggest, settings, seed_tree(), CATALOGUE, Reader()).run(rounds)
+        yield from Loop(journal, judge, suggest, settings, seed_tree(skills), CATALOGUE, Reader()).run(rounds)

@@ -44,13 +44,18 @@ OUT = click.option(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Recorded incidents; the ones that come with Stanch without it.",
 )
+@click.option(
+    "--skills",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Skills to begin with, a folder each; the ones that come with Stanch without it.",
+)
 @click.option("--placebo", is_flag=True, help="Random edits through the same gate: what search without learning gains.")
 @click.option("--json", "json_", is_flag=True, help="A JSON line for every line of the ledger.")
 @OUT
 @click.pass_context
 def learn(
-    context: click.Context, rounds: int, seed: int, profile: str, recordings: Path | None, placebo: bool, json_: bool,
-    out: Path | None,
+    context: click.Context, rounds: int, seed: int, profile: str, recordings: Path | None, skills: Path | None,
+    placebo: bool, json_: bool, out: Path | None,
 ) -> None:  # fmt: skip
     """Learn from replayed incidents: one typed edit a round, kept only when fresh incidents show that it helps."""
     context.obj = out
@@ -61,7 +66,7 @@ def learn(
 
     journal = _journal(out)
     how, strictly = "random" if placebo else "rules", profile == "strict"
-    told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings, how=how,
+    told = rows_of(journal.folder, rounds=rounds, seed=seed, recordings=recordings, skills=skills, how=how,
                    profile="strict" if strictly else "explore", processes=processors())  # fmt: skip
     for row in told:
         _say(row, rounds)

@@ -8,11 +8,13 @@ import pytest
 
 from agent.learning.preregistration import Unregistered, constants, registered, sealed, wording
 
-FILE = Path(__file__).resolve().parents[3] / "docs/preregistration/learning.json"
+FOLDER = Path(__file__).resolve().parents[3] / "docs/preregistration"
+FILE = FOLDER / "learning.json"
 
 
-def test_the_committed_registration_is_what_the_code_measures() -> None:
-    plan = registered(json.loads(FILE.read_bytes()))
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.json")), ids=lambda file: file.stem)
+def test_a_committed_registration_is_what_the_code_measures(file: Path) -> None:
+    plan = registered(json.loads(file.read_bytes()))
     assert plan["constants"] == constants()
     assert (plan["rounds"], plan["seeds"], plan["exclusions"]) == (120, [1, 2, 3, 4, 5], "none")
 

@@ -2,28 +2,31 @@ from __future__ import annotations
 
 import json
 from itertools import takewhile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from agent.learning.preregistration import registered
 from lab.bench.intervals import resampled
-from lab.bench.learn import Bench
+from lab.bench.learn import REGISTRATIONS, Begun, Bench
 from lab.bench.learn_tables import Rows, reductions, superiority
 from lab.evaluator.scores import Scores
 from lab.learn.run import seed_tree
 from tests.lab.learn import world
 from tests.lab.learn.scripted import run
 
-PLAN = registered(json.loads((Path(__file__).resolve().parents[3] / "docs/preregistration/learning.json").read_bytes()))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLANS = {start: registered(json.loads(path.read_bytes())) for start, path in REGISTRATIONS.items()}
+PLAN = PLANS["shipped"]
 FEW = {**PLAN, "incidents": {"test": 12, "unseen": 12, "remembered": 30}}
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     run(tmp_path / "loop-1", 10)
-    return Bench(tmp_path, 1, 10, None, FEW)
+    return Bench(tmp_path, Begun.of("shipped", tmp_path), 1, 10, None, FEW)
 
 
 def test_the_rows_after_the_loops_say_what_a_reader_needs(bench: Bench) -> None:
@@ -51,6 +54,22 @@ def test_every_arm_of_the_registration_is_in_the_table_of_both_splits(bench: Ben
     assert {"stratum", "superiority", "curve", "operator", "winners_curse"} - {row["kind"] for row in rows} <= {
         "stratum"
     }
+
+
+def test_a_run_from_untuned_skills_is_measured_beside_the_shipped_ones(tmp_path: Path) -> None:
+    run(tmp_path / "loop-1", 10)
+    begun = Begun.of("untuned", tmp_path)
+    bench = Bench(tmp_path, begun, 1, 10, None, {**PLANS["untuned"], "incidents": FEW["incidents"]})
+    judge: Any = world.asked(Scores({name: world.World(name) for name in ("train", "test", "unseen")}, exam=True))
+    arms = bench._arms(judge, cast("Any", world.suggesting()), [1])
+
+    assert {*PLANS["untuned"]["baselines"]} - {*arms} == {
+        "B4 placebo", "B5 case retrieval", "B6 constant", "B7 oracle", "a/a"
+    }  # fmt: skip
+    assert bench.trees[arms["shipped skills"][0]] == seed_tree()
+    assert bench.trees[arms["B0 untuned skills"][0]] == begun.tree
+    assert begun.folder is not None
+    assert seed_tree(begun.folder) == begun.tree
 
 
 def test_the_shipped_skills_against_themselves_are_rarely_told_apart(bench: Bench) -> None:

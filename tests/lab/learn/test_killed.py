@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.bench.untuned import untuned, write_skills
+from lab.learn.run import seed_tree
 from lab.recordings import library
 from tests.lab.conftest import eventually
 from tests.lab.learn.scripted import contents
@@ -128,3 +130,22 @@ def test_a_flipped_byte_is_refused_by_every_command(whole: Path, tmp_path: Path,
     assert "is not what was written there" in told.stderr
     assert "Traceback" not in told.stderr
     assert ledger.read_bytes() == bytes(spoilt)
+
+
+def test_a_folder_without_a_skill_to_begin_with_is_refused(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    run = ("--out", str(tmp_path / "run"), "--recordings", str(recordings), "--rounds", "1")
+    told = stanch("learn", *run, "--skills", str(tmp_path / "none"))
+    assert told.returncode == 2
+    assert "holds no skill" in told.stderr
+    assert not (tmp_path / "run" / "ledger.jsonl").exists()
+
+
+def test_a_run_does_not_go_on_from_other_skills(whole: Path, recordings: Path, tmp_path: Path) -> None:
+    out, others = tmp_path / "run", write_skills(tmp_path / "skills", untuned(seed_tree()))
+    shutil.copytree(whole, out)
+    before = contents(out)
+    told = stanch("learn", "--out", str(out), "--recordings", str(recordings), "--rounds", "9", "--skills", str(others))
+    assert told.returncode == 2
+    assert "seed_skills" in told.stderr
+    assert contents(out) == before
