@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.replay.case import question
+from agent.replay.play import play
 from connectors.runbooks import skills
 from lab.faults import FAULTS
 from lab.recordings import library
@@ -81,3 +83,15 @@ def test_todays_code_answers_as_the_recorded_one_did(recordings: tuple[Recording
     ]
 
     assert sum(alike) / len(alike) > 0.97
+
+
+def test_a_change_that_was_merely_announced_is_not_taken_for_the_cause(recordings: tuple[Recording, ...]) -> None:
+    known = skills()
+    for one in recordings:
+        case = one.case()
+        announced = tuple(replace(said, status="yes") for said in case.answers["changes:recent_change"])
+        played = play(replace(case, answers={**case.answers, "changes:recent_change": announced}), known)
+
+        assert played.cause != "bad_deploy" or played.mechanism_right, one.id
+        assert not played.wrong_fix, one.id
+        assert played.mechanism_right or one.fault != "traffic-surge", one.id
