@@ -44,6 +44,18 @@ PAGES = (
 )  # fmt: skip
 
 
+def grave(page: Page) -> list[tuple[str, str, str]]:
+    """What axe finds serious or worse in both schemes."""
+    found = []
+    for scheme, rules in {"light": {}, "dark": {"runOnly": ["color-contrast"]}}.items():  # a scheme changes only colour
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        told = Axe().run(page, options={"resultTypes": ["violations"], **rules}).response["violations"]
+        found += [
+            (scheme, one["id"], one["nodes"][0]["html"]) for one in told if one["impact"] in {"serious", "critical"}
+        ]
+    return found
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_in_both_schemes_and_asks_nobody_else(path: str, site: Site, page: Page) -> None:
     asked: list[str] = []
@@ -52,14 +64,8 @@ def test_a_page_is_accessible_in_both_schemes_and_asks_nobody_else(path: str, si
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     site.show(three())
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.goto(site.url + path, wait_until="load")
-        # What only the scheme changes is colour.
-        rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}
-        found = Axe().run(page, options={"resultTypes": ["violations"], **rules}).response["violations"]
-        grave = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
-        assert grave == [], scheme
+    page.goto(site.url + path, wait_until="load")
+    assert grave(page) == []
     assert {url for url in asked if not url.startswith((site.url, "data:"))} == set()
     wanted_404 = [text for text in said if "404" in text and path.endswith("404")]
     assert [text for text in said if text not in wanted_404] == []
@@ -334,7 +340,21 @@ def test_a_second_tab_that_comes_too_late_is_told_what_changed(site: Site, reade
     assert answer.status == 409
     assert "Your decision was not taken" in answer.text()
     assert store.tables["permit"] == []
+    with late.expect_navigation():
+        late.evaluate("document.querySelector('form.approve').submit()")
+    expect(late.locator("main")).to_contain_text("Your decision was not taken")
+    assert grave(late) == []
     late.close()
+
+
+def test_the_page_of_a_store_that_is_away_is_accessible_too(site: Site, page: Page) -> None:
+    store = site.show(story("awaiting_approval"))
+    store.away = True
+    answer = page.goto(f"{site.url}/i/INC-1")
+    assert answer is not None
+    assert answer.status == 503
+    assert grave(page) == []
+    store.away = False  # the site is everybody's
 
 
 def test_the_login_code_of_the_tests_is_not_taken_elsewhere(site: Site, page: Page) -> None:
