@@ -44,6 +44,7 @@ from lab.bench.learn_tables import (
     arm_rows,
     mean,
     reductions,
+    sensitivity,
     strata,
     superiority,
 )
@@ -247,6 +248,7 @@ class Bench:
                 yield from reductions(split, results, weights, self.rng, self.plan, complete=complete)
                 yield from superiority(split, results, weights, self.rng, self.plan)
                 yield from strata(split, results)
+                yield from sensitivity(split, results, weights)
         if done:
             yield from self._curve(judge, done)
             yield from self._operators(judge, done)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.learning.preregistration import wording
+from agent.learning.preregistration import constants, wording
+from agent.replay.utility import CAP_S
 from lab.bench.intervals import Interval, difference, holm, reduction
 
 if TYPE_CHECKING:
@@ -120,6 +121,42 @@ def strata(split: str, results: Results) -> Iterator[Row]:
             "kind": "stratum", "split": split, "stratum": name, "incidents": len(old),
             **{key: [mean(old, key), mean(new, key)] for key in ("mitigate_s", *KEYS)},
         }  # fmt: skip
+
+
+def sensitivity(split: str, results: Results, weights: np.ndarray) -> Iterator[Row]:
+    """What the loop gains in utility when one of its weights is half of what it is, or half as much again: whether the
+    gain hangs on a judgement. times 1: as registered.
+    """
+    usual: dict[str, float] = constants()["weights"]
+    before, after = _parts(results[base(results)], usual), _parts(results[LOOP], usual)
+    tried = [("none", 1.0), *((name, factor) for name in usual for factor in (0.5, 1.5))]
+    for name, factor in tried:
+        weighed = {one: weight * (factor if one == name else 1.0) for one, weight in usual.items()}
+        old, new = _utility(before, weighed), _utility(after, weighed)
+        gained = difference(old.mean(axis=0), new, weights, np.random.default_rng(0))
+        yield {
+            "kind": "sensitivity", "split": split, "weight": name, "times": factor, "gain": round(gained.estimate, 4),
+            "low": round(gained.low, 4), "high": round(gained.high, 4),
+        }  # fmt: skip
+
+
+def _parts(runs: list[Rows], usual: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Of the utility, by its weights' names, (runs, incidents). An examination tells no calibration: it is what the
+    utility holds beyond the others, and not known where harm took everything.
+    """
+    parts = {
+        "time": 1 - _values(runs, "mitigate_s") / CAP_S,
+        "cause": _values(runs, "mechanism_right") * _values(runs, "component_right"),
+        "no_wrong_fix": 1 - _values(runs, "wrong_fix"),
+        "harm": -_values(runs, "harm"),
+    }
+    others = sum(usual[name] * part for name, part in parts.items())
+    calibration = (_values(runs, "utility") - others) / usual["calibration"]
+    return {**parts, "calibration": np.clip(calibration, 0.0, 1.0)}
+
+
+def _utility(parts: Mapping[str, np.ndarray], weighed: Mapping[str, float]) -> np.ndarray:
+    return np.clip(sum(weighed[name] * part for name, part in parts.items()), 0.0, 1.0)
 
 
 def _values(runs: list[Rows], key: str) -> np.ndarray:

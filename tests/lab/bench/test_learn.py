@@ -4,12 +4,14 @@ import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 
 from agent.learning.preregistration import registered
+from agent.replay.utility import utility
 from lab.bench.intervals import resampled
 from lab.bench.learn import REGISTRATIONS, Begun, Bench
-from lab.bench.learn_tables import Rows, reductions, superiority
+from lab.bench.learn_tables import Rows, reductions, sensitivity, superiority
 from lab.evaluator.scores import Scores
 from lab.learn.run import seed_tree
 from tests.lab.learn import world
@@ -51,9 +53,8 @@ def test_every_arm_of_the_registration_is_in_the_table_of_both_splits(bench: Ben
         assert arms == {*PLAN["baselines"], "loop"} - {"a/a"}
         pairs = {(row["against"], row["arm"]) for row in rows if row["kind"] == "reduction" and row["split"] == split}
         assert {("B0 shipped skills", "loop"), ("B1 hand-tuned", "loop"), ("B4 placebo", "loop")} <= pairs
-    assert {"stratum", "superiority", "curve", "operator", "winners_curse"} - {row["kind"] for row in rows} <= {
-        "stratum"
-    }
+    wanted = {"stratum", "superiority", "sensitivity", "curve", "operator", "winners_curse"}
+    assert wanted - {row["kind"] for row in rows} <= {"stratum"}
 
 
 def test_a_run_from_untuned_skills_is_measured_beside_the_shipped_ones(tmp_path: Path) -> None:
@@ -99,3 +100,25 @@ def test_a_reduction_is_only_claimed_for_the_registered_run(bench: Bench) -> Non
     assert "nothing is claimed" in second["wording"]
     assert [row["shown"] for row in superiority("test", results, weights, bench.rng, PLAN)] == [True, False, False]
     assert not bench._complete([1])
+
+
+def test_the_utility_is_taken_apart_and_weighed_otherwise() -> None:
+    def rows(seconds: float, calibration: float, *, right: bool, harm: bool = False) -> Rows:
+        worth = utility(mitigate_s=seconds, cause_right=right, wrong_fix=False, calibration=calibration, harm=harm)
+        one = {"family": "f", "mitigate_s": seconds, "mechanism_right": right, "component_right": right,
+               "wrong_fix": False, "harm": harm, "utility": worth}  # fmt: skip
+        return [one] * 3
+
+    results = {"B0 shipped skills": [rows(1200.0, 0.5, right=False)], "loop": [rows(600.0, 0.9, right=True)]}
+    told = {
+        (row["weight"], row["times"]): row["gain"]
+        for row in sensitivity("test", results, np.ones((4, 3), dtype=np.float32))
+    }
+    assert told["none", 1.0] == pytest.approx(0.225 + 0.3 + 0.04)
+    assert told["time", 0.5] == pytest.approx(0.1125 + 0.3 + 0.04)
+    assert told["cause", 1.5] == pytest.approx(0.225 + 0.45 + 0.04)
+    assert told["calibration", 1.5] == pytest.approx(0.225 + 0.3 + 0.06)
+    assert told["no_wrong_fix", 0.5] == told["harm", 1.5] == told["none", 1.0]
+    harmful = {**results, "loop": [rows(600.0, 0.9, right=True, harm=True)]}
+    assert all(row["gain"] < 0 for row in sensitivity("test", harmful, np.ones((4, 3), dtype=np.float32))
+               if row["weight"] != "harm")  # fmt: skip
