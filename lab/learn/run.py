@@ -45,9 +45,9 @@ def rows_of(
     cap: int = CAP_PAIRS,
     processes: int = 1,
 ) -> Iterator[Row]:
-    """Each line of the ledger as it is written. skills: the folder a new run begins with, None: those that come
-    with Stanch. window, cap: as in lab.learn.loop.Settings. processes: that play
-    incidents side by side; the lines are the same.
+    """Each line of the ledger as it is written. skills: the folder a new run begins with, None: those that come with
+    Stanch. window, cap: as in lab.learn.loop.Settings. processes: that play incidents side by side; the lines are the
+    same.
 
     Raises lab.learn.journal.UnusableInput.
     """
