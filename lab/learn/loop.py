@@ -88,8 +88,11 @@ class Loop:
 
     def run(self, rounds: int) -> Iterator[Row]:
         """Up to that many rounds in all; rows already written are not repeated. Raises UnusableInput."""
+        new = not self.journal.rows()
+        if new:
+            self._usable(self.seed_tree)  # before anything is written: what cannot start leaves no run behind
         self.journal.config({**asdict(self.settings), "seed_skills": digest(dict(self.seed_tree))})
-        if not self.journal.rows():
+        if new:
             yield self._start()
         while (state := self.journal.state()).rounds < rounds or self._due(state):
             if self._due(state):
@@ -98,7 +101,6 @@ class Loop:
                 yield self._round(state)
 
     def _start(self) -> Row:
-        self._usable(self.seed_tree)
         tree = self.journal.put(dict(self.seed_tree))
         frozen = self.evaluate({"op": "frozen"})
         return self.journal.append({"kind": "start", "tree": tree, **frozen, "settings": asdict(self.settings)})

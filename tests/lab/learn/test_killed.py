@@ -141,6 +141,16 @@ def test_a_folder_without_a_skill_to_begin_with_is_refused(recordings: Path, tmp
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
+def test_skills_that_cannot_be_read_start_no_run(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "skills" / "broken").mkdir(parents=True)
+    (tmp_path / "skills" / "broken" / "SKILL.md").write_text("no front matter")
+    run = ("--out", str(tmp_path / "run"), "--recordings", str(recordings), "--rounds", "1")
+    told = stanch("learn", *run, "--skills", str(tmp_path / "skills"))
+    assert told.returncode == 2
+    assert "skill broken: SKILL.md does not open with front matter" in told.stderr
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_a_run_does_not_go_on_from_other_skills(whole: Path, recordings: Path, tmp_path: Path) -> None:
     out, others = tmp_path / "run", write_skills(tmp_path / "skills", untuned(seed_tree()))
     shutil.copytree(whole, out)
