@@ -58,7 +58,7 @@ def line(
     title: str, points: Sequence[tuple[float, float | None]], marks: Sequence[Mark] = (), *, limit: float | None = None
 ) -> str:
     """A line through the points that have a value; gaps stay gaps. limit: a horizontal one."""
-    width, height, left, top = 340, 130, 44, 14
+    width, height, left, top = 340, 140, 44, 24
     known = [value for _, value in points if value is not None] + ([] if limit is None else [limit])
     if not known:
         return _opened(title, 20, width) + f'<text class="label" x="4" y="14">{escape(title)}: no samples</text></svg>'
@@ -80,7 +80,7 @@ def line(
     drawn.append(f'<path class="line" d="{_path(points, at)}"/>')
     for value in (0.0, top_y):
         _, y = at(low_x, value)
-        drawn.append(f'<text class="tick" x="{left - 4}" y="{y + 3:.1f}" text-anchor="end">{value:.3g}</text>')
+        drawn.append(f'<text class="tick" x="{left - 4}" y="{y + 3:.1f}" text-anchor="end">{_short(value)}</text>')
     ends = ((low_x, "start"), (low_x + span_x, "end"))
     for x, anchor in ends:
         drawn.append(f'<text class="tick" x="{at(x, 0)[0]:.1f}" y="{height - 6}" text-anchor="{anchor}">{x:.0f}</text>')
@@ -97,6 +97,14 @@ def _path(points: Sequence[tuple[float, float | None]], at: Callable[[float, flo
         steps.append(f"{'M' if pen_up else 'L'}{px:.1f} {py:.1f}")
         pen_up = False
     return "".join(steps)
+
+
+def _short(value: float) -> str:
+    """Three digits, and a letter for thousands and above: there is room for no more."""
+    for letter, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g}{letter}"
+    return f"{value:.3g}"
 
 
 def _x(value: float, most: float, room: int) -> float:
